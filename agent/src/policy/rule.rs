@@ -1,0 +1,125 @@
+//! One resolved rule: what may begin a flow, and which row of which document says so.
+
+use std::{net::IpAddr, ops::RangeInclusive};
+
+use ipnet::IpNet;
+use portreeve_common::Direction;
+
+/// A flow that the policy allows, after options, conditions and peers have been resolved.
+///
+/// Everything in it is valid: ranges are not empty, prefixes are masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable id, e.g. `SIE-IED-03`; counters go by it.
+    pub flow: String,
+    /// The role that brought it, or `site` for an `[[allow]]` of the host file.
+    pub role: String,
+    /// As seen from this host: who sends the first packet.
+    pub direction: Direction,
+    /// What a packet must look like.
+    pub service: Service,
+    /// The local end that the first packet names.
+    pub local: Local,
+    /// The remote end.
+    pub peers: Peers,
+    /// For data connections: the flow between the same two hosts that must live (active FTP).
+    pub control_port: Option<u16>,
+    /// Where it is written.
+    pub origin: Origin,
+    /// Why it is on, for `rules`: the condition that held, or the option that turned it on.
+    pub why: String,
+}
+
+/// Protocol and numbers of a flow's first packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// TCP to these destination ports.
+    Tcp(Ports),
+    /// UDP to these destination ports.
+    Udp(Ports),
+    /// ICMP echo request to IPv4 peers, ICMPv6 echo request to IPv6 peers, and the replies.
+    Echo,
+    /// IGMP reports (egress) or queries (ingress).
+    Igmp,
+    /// Another IP protocol, by number.
+    Protocol(u8),
+}
+
+/// Destination ports, and the source port where the document states one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// At least one range; ascending, without overlap.
+    pub destination: Vec<RangeInclusive<u16>>,
+    /// `None`: any.
+    pub source: Option<u16>,
+}
+
+/// Which of the host's addresses a first packet goes to or comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// The host's own unicast addresses.
+    Own,
+    /// Sent to a multicast group.
+    Group(IpAddr),
+    /// Sent to 255.255.255.255 or to the directed broadcast address of an interface.
+    Broadcast,
+}
+
+/// The remote end of a flow: the union of what is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Anyone.
+    Any,
+    /// Prefixes and names; both lists may not be empty at once.
+    Listed {
+        /// Masked prefixes, IPv4 and IPv6.
+        prefixes: Vec<IpNet>,
+        /// Lower-case names without a final dot, exact or `*.name`.
+        names: Vec<String>,
+    },
+}
+
+/// Where a rule comes from, in the words of `rules` and `explain`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Origin {
+    /// The pack, or `site`.
+    pub pack: String,
+    /// Vendor and title of the document; for a site rule its reason.
+    pub document: String,
+    /// Table, note or section and the row in it; for a site rule its position in the host file.
+    pub row: String,
+    /// What the flow is for.
+    pub purpose: String,
+    /// Documented by the vendor, the other end of a documented flow, implied by one, or the site's own.
+    pub kind: Kind,
+    /// Whether an idle flow is drift.
+    pub need: Need,
+}
+
+/// How a flow is related to its document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The vendor states it.
+    Documented,
+    /// The other end of a documented flow.
+    Mirror,
+    /// Follows from a documented flow though no row states it (DNS over TCP beside DNS over UDP).
+    Implied,
+    /// An `[[allow]]` of the host file.
+    Site,
+}
+
+/// How much a flow is needed, as the document puts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// The product doesn't work without it.
+    Required,
+    /// A feature needs it.
+    Optional,
+    /// Only for finding faults.
+    Debug,
+    /// Only within the product's own network.
+    Internal,
+}
