@@ -2,8 +2,33 @@
 //!
 //! The kernel programs and user space run these very lines. A reader of packets implements [`Packet`], a holder
 //! of policy and state implements [`Tables`], and [`decide`] does the rest.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
 
+pub mod decide;
 pub mod direction;
+pub mod packet;
+pub mod parse;
+pub mod reason;
+pub mod tables;
 
+pub mod class;
+pub mod service;
+pub mod settings;
+pub mod switch;
+
+pub mod counter;
+pub mod flow;
+pub mod table;
+
+mod address;
+mod hash;
+pub mod number;
+
+pub use address::Address;
+pub use decide::{Decision, decide};
 pub use direction::Direction;
+pub use packet::{Packet, Snapped};
+pub use reason::Reason;
+pub use service::Service;
+pub use tables::Tables;

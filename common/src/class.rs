@@ -1,0 +1,254 @@
+//! How the compiler lays rules out, so that a look-up costs the same for ten of them and for ten thousand.
+//!
+//! A service's slot holds its [`Class`]: nothing, a rule for any peer, or a number. The numbered class says which
+//! set of peers to look in ([`Peering`]); the peers of all sets stand in one static hash table ([`PeerKey`],
+//! [`PeerBucket`]) that user space fills and the kernel only reads.
+
+use crate::Address;
+
+/// Number of a rule, which is also the slot of its flow's counters: it stays the same while the flow's id lives.
+pub type RuleId = u16;
+/// Rules at most: two bits of a class word are taken.
+pub const MAX_RULES: u32 = 1 << 14;
+/// Numbered classes at most.
+pub const MAX_CLASSES: u32 = 1 << 14;
+/// Peers over all sets at most, beside which the table stays half empty.
+pub const MAX_PEERS: u32 = 1 << 15;
+/// Buckets of the peer table.
+pub const PEER_BUCKETS: u32 = 1 << 14;
+/// Entries of a bucket.
+pub const BUCKET_PEERS: usize = 4;
+/// Buckets that are looked at before a peer counts as unknown; the compiler keeps to it.
+pub const MAX_PROBES: u32 = 8;
+/// Rules that share a service, over all classes.
+pub const MAX_SHARED: u32 = 1 << 15;
+/// Lengths of prefix that one set of peers may have in one family; the compiler splits the rarest beyond it.
+pub const MAX_LENGTHS: usize = 8;
+
+/// A slot of the class table.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Class(u16);
+
+/// What a class says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allows {
+    /// Nothing documents the service.
+    Nobody,
+    /// Any peer may use it, by this rule.
+    Anybody(RuleId),
+    /// The peers of this numbered class may.
+    Peers(u16),
+}
+
+impl Class {
+    /// Nothing documents it.
+    pub const NONE: Self = Self(0);
+    const ANYBODY: u16 = 0x8000;
+
+    /// Any peer, by `rule`.
+    #[must_use]
+    pub const fn anybody(rule: RuleId) -> Self {
+        Self(Self::ANYBODY | rule)
+    }
+
+    /// The numbered class `number`, from 1.
+    #[must_use]
+    pub const fn numbered(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// What it says.
+    #[inline(always)]
+    #[must_use]
+    pub const fn allows(self) -> Allows {
+        match self.0 {
+            0 => Allows::Nobody,
+            word if word & Self::ANYBODY != 0 => Allows::Anybody(word & !Self::ANYBODY),
+            number => Allows::Peers(number),
+        }
+    }
+
+    /// As it lies in the table.
+    #[must_use]
+    pub const fn word(self) -> u16 {
+        self.0
+    }
+
+    /// From the table.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u16) -> Self {
+        Self(word)
+    }
+}
+
+/// A numbered class: the set that its peers are in, the prefix lengths to try, and its rules.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peering {
+    lengths_v4: [u8; MAX_LENGTHS],
+    lengths_v6: [u8; MAX_LENGTHS],
+    set: u16,
+    rules: u16,
+    reserved: u32,
+}
+
+const _: () = assert!(size_of::<Peering>() == 24);
+
+impl Peering {
+    /// `lengths_*`: longest first, in bits of the sixteen bytes and at least 1, ended by 0; `rules`: where its rules
+    /// begin in the list of shared rules.
+    #[must_use]
+    pub const fn new(
+        set: u16,
+        rules: u16,
+        lengths_v4: [u8; MAX_LENGTHS],
+        lengths_v6: [u8; MAX_LENGTHS],
+    ) -> Self {
+        Self { lengths_v4, lengths_v6, set, rules, reserved: 0 }
+    }
+
+    /// The set of peers.
+    #[inline(always)]
+    #[must_use]
+    pub const fn set(&self) -> u16 {
+        self.set
+    }
+
+    /// Where the rules of the set's members begin.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rules(&self) -> u16 {
+        self.rules
+    }
+
+    /// The prefix lengths to try for an address of either family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn lengths(&self, v4: bool) -> [u8; MAX_LENGTHS] {
+        if v4 { self.lengths_v4 } else { self.lengths_v6 }
+    }
+}
+
+/// A peer of a set: a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey {
+    /// Masked.
+    pub address: Address,
+    /// The set.
+    pub set: u16,
+    /// Prefix length in bits of the sixteen bytes.
+    pub length: u8,
+}
+
+impl PeerKey {
+    /// Set and length in a word that is never 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tag(&self) -> u32 {
+        1 << 31 | (self.set as u32) << 8 | self.length as u32
+    }
+
+    /// The first bucket to look in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bucket(&self, seed: u64) -> u32 {
+        let [high, low] = self.address.words();
+        let mixed = (high ^ seed).wrapping_mul(crate::hash::MULTIPLIERS[0])
+            ^ (low ^ seed.rotate_left(32)).wrapping_mul(crate::hash::MULTIPLIERS[1])
+            ^ (self.tag() as u64).wrapping_mul(crate::hash::MULTIPLIERS[2]);
+        crate::hash::finish(mixed) & (PEER_BUCKETS - 1)
+    }
+}
+
+/// Four places for peers; a full bucket continues in the next one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerBucket {
+    peers: [PeerEntry; BUCKET_PEERS],
+}
+
+/// One place.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct PeerEntry {
+    address: Address,
+    tag: u32,
+    member: u32,
+}
+
+const _: () = assert!(size_of::<PeerBucket>() == 96);
+
+/// What a bucket says of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The key's position among the rules of its class.
+    Member(u16),
+    /// Not here, and nowhere else.
+    Nowhere,
+    /// Not here; the bucket is full, so look in the next one.
+    Further,
+}
+
+impl PeerBucket {
+    /// Looks a key up.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(&self, key: &PeerKey) -> Found {
+        let tag = key.tag();
+        for entry in &self.peers {
+            if entry.tag == tag && entry.address == key.address {
+                return Found::Member(entry.member as u16);
+            }
+            if entry.tag == 0 {
+                return Found::Nowhere;
+            }
+        }
+        Found::Further
+    }
+
+    /// Takes a free place; `false` where there is none.
+    #[must_use]
+    pub fn insert(&mut self, key: &PeerKey, member: u16) -> bool {
+        let Some(entry) = self.peers.iter_mut().find(|entry| entry.tag == 0) else { return false };
+        *entry = PeerEntry { address: key.address, tag: key.tag(), member: member.into() };
+        true
+    }
+}
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of integers, its padding spelled out as `reserved`; every bit pattern is a value.
+unsafe impl aya::Pod for Peering {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of addresses and integers without padding; every bit pattern is a value.
+unsafe impl aya::Pod for PeerBucket {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_word_says_what_was_put_in() {
+        assert_eq!(Class::NONE.allows(), Allows::Nobody);
+        assert_eq!(Class::anybody(0).allows(), Allows::Anybody(0));
+        assert_eq!(Class::anybody(16_383).allows(), Allows::Anybody(16_383));
+        assert_eq!(Class::numbered(1).allows(), Allows::Peers(1));
+        assert_eq!(Class::from_word(Class::numbered(16_384).word()).allows(), Allows::Peers(16_384));
+    }
+
+    #[test]
+    fn a_full_bucket_sends_on_and_a_free_place_ends_the_search() {
+        let key = |n: u8| PeerKey { address: Address::v4([192, 0, 2, n]), set: 7, length: 128 };
+        let mut bucket = PeerBucket::default();
+        for n in 0..4 {
+            assert_eq!(bucket.find(&key(n)), Found::Nowhere);
+            assert!(bucket.insert(&key(n), u16::from(n) + 40));
+            assert_eq!(bucket.find(&key(n)), Found::Member(u16::from(n) + 40));
+        }
+        assert!(!bucket.insert(&key(4), 44));
+        assert_eq!(bucket.find(&key(4)), Found::Further);
+        assert_eq!(bucket.find(&PeerKey { set: 8, ..key(0) }), Found::Further);
+        assert_eq!(bucket.find(&PeerKey { length: 127, ..key(0) }), Found::Further);
+    }
+}

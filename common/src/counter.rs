@@ -1,0 +1,203 @@
+//! What is counted, as it lies in the kernel's maps: one copy a CPU, so that no count is lost or locked.
+
+use crate::{Address, Direction, Reason, number::protocol, switch::Mode};
+
+/// Ports in one value of the port counters' map.
+pub const PORTS_PER_PAGE: u32 = 2_048;
+/// Values of the port counters' map: two modes, two directions, two protocols, 65,536 ports.
+pub const PORT_PAGES: u32 = 2 * 2 * 2 * (65_536 / PORTS_PER_PAGE);
+/// Entries of the reasons' counters for one interface.
+pub const REASON_SLOTS: u32 = 2 * 2 * Reason::COUNT;
+/// Interfaces that are counted apart.
+pub const MAX_INTERFACES: u32 = 32;
+/// Sets of the table of who.
+pub const TALKER_SETS: u32 = 1 << 10;
+/// Places in a set of who.
+pub const TALKER_WAYS: usize = 4;
+
+/// Packets and bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Packets; a super-packet counts as those that it becomes.
+    pub packets: u64,
+    /// Bytes on the wire, Ethernet headers included.
+    pub bytes: u64,
+}
+
+/// Of a documented flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounter {
+    /// Passed.
+    pub passed: Tally,
+    /// Dropped, or would have been: for its port, but from another peer.
+    pub dropped: Tally,
+    /// Tick of the last packet that passed.
+    pub seen: u64,
+}
+
+const _: () = assert!(size_of::<FlowCounter>() == 40);
+
+/// Page and place of a dropped packet's counter; `None` for protocols without ports.
+#[inline(always)]
+#[must_use]
+pub const fn port_slot(mode: Mode, direction: Direction, number: u8, port: u16) -> Option<(u32, u32)> {
+    let number = match number {
+        protocol::TCP => 0,
+        protocol::UDP => 1,
+        _ => return None,
+    };
+    let would = matches!(mode, Mode::Observe) as u32;
+    let table = (would * 2 + direction.index()) * 2 + number;
+    let port = port as u32;
+    Some((table * (65_536 / PORTS_PER_PAGE) + port / PORTS_PER_PAGE, port % PORTS_PER_PAGE))
+}
+
+/// Place of a reason's counter.
+#[inline(always)]
+#[must_use]
+pub const fn reason_slot(interface: u32, mode: Mode, direction: Direction, reason: Reason) -> u32 {
+    let would = matches!(mode, Mode::Observe) as u32;
+    interface * REASON_SLOTS + (would * 2 + direction.index()) * Reason::COUNT + reason.index()
+}
+
+/// Who was dropped, where, and why.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TalkerKey {
+    /// The other end.
+    pub peer: Address,
+    /// Destination port, or type.
+    pub port: u16,
+    /// IANA number.
+    pub protocol: u8,
+    /// The reason, with bit 7 for egress and bit 6 for a would-drop.
+    tagged: u8,
+    /// Keeps an empty place apart from a key of zeros.
+    present: u32,
+}
+
+impl TalkerKey {
+    const EGRESS: u8 = 0x80;
+    const WOULD: u8 = 0x40;
+
+    /// A key.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(
+        peer: Address,
+        port: u16,
+        protocol: u8,
+        direction: Direction,
+        mode: Mode,
+        reason: Reason,
+    ) -> Self {
+        let egress = (direction.index() as u8) << 7;
+        let would = (matches!(mode, Mode::Observe) as u8) << 6;
+        Self { peer, port, protocol, tagged: reason as u8 | egress | would, present: 1 }
+    }
+
+    /// Which way the packets went.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        if self.tagged & Self::EGRESS != 0 { Direction::Egress } else { Direction::Ingress }
+    }
+
+    /// Whether they were only observed.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        if self.tagged & Self::WOULD != 0 { Mode::Observe } else { Mode::Enforce }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::from_index(self.tagged & !(Self::EGRESS | Self::WOULD))
+    }
+
+    /// Whether the place is taken.
+    #[must_use]
+    pub const fn is_present(&self) -> bool {
+        self.present != 0
+    }
+
+    /// The set to look in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn set(&self) -> u32 {
+        let [high, low] = self.peer.words();
+        let rest = (self.port as u64) << 16 | (self.protocol as u64) << 8 | self.tagged as u64;
+        let mixed = (low ^ high.rotate_left(32)).wrapping_mul(crate::hash::MULTIPLIERS[1])
+            ^ rest.wrapping_mul(crate::hash::MULTIPLIERS[2]);
+        crate::hash::finish(mixed) & (TALKER_SETS - 1)
+    }
+}
+
+/// One place in the table of who.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Talker {
+    /// Who.
+    pub key: TalkerKey,
+    /// Packets since it came into the table.
+    pub packets: u64,
+    /// Tick of the first of them.
+    pub first: u64,
+    /// Tick of the last of them.
+    pub last: u64,
+    /// On egress, the cgroup that sent the last of them; else 0.
+    pub cgroup: u64,
+    /// On egress, the user that sent the last of them; else 0.
+    pub uid: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+}
+
+/// Four places of the table of who.
+pub type TalkerSet = [Talker; TALKER_WAYS];
+
+const _: () = assert!(size_of::<Talker>() == 64);
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of integers without padding; every bit pattern is a value.
+unsafe impl aya::Pod for Tally {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of integers without padding; every bit pattern is a value.
+unsafe impl aya::Pod for FlowCounter {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of addresses and integers, its padding spelled out; every bit pattern is a value.
+unsafe impl aya::Pod for Talker {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_of_both_modes_has_its_own_counter() {
+        let mut last = None;
+        for mode in [Mode::Enforce, Mode::Observe] {
+            for direction in Direction::ALL {
+                for number in [protocol::TCP, protocol::UDP] {
+                    for port in 0..=u16::MAX {
+                        let (page, place) = port_slot(mode, direction, number, port).unwrap();
+                        assert!(page < PORT_PAGES && place < PORTS_PER_PAGE);
+                        let position = page * PORTS_PER_PAGE + place;
+                        assert_eq!(position, last.map_or(0, |last: u32| last + 1));
+                        last = Some(position);
+                    }
+                }
+            }
+        }
+        assert_eq!(port_slot(Mode::Enforce, Direction::Ingress, protocol::ICMP, 8), None);
+    }
+
+    #[test]
+    fn a_talker_tells_what_it_was_made_of() {
+        let peer = Address::v4([198, 51, 100, 7]);
+        let key =
+            TalkerKey::new(peer, 23, protocol::TCP, Direction::Egress, Mode::Observe, Reason::WrongPeer);
+        assert_eq!((key.direction(), key.mode()), (Direction::Egress, Mode::Observe));
+        assert_eq!((key.reason(), key.is_present()), (Some(Reason::WrongPeer), true));
+    }
+}

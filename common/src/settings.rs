@@ -1,0 +1,150 @@
+//! What a generation of the policy says beside its rules.
+
+use crate::number::ethertype;
+
+/// EtherTypes that a host file may list.
+pub const MAX_ETHERTYPES: usize = 16;
+
+/// Idle limits in ticks of the clock that [`crate::Tables::now`] reads.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    tcp_idle: u64,
+    closing: u64,
+    embryonic: u64,
+    udp_idle: u64,
+    echo_idle: u64,
+}
+
+impl Limits {
+    /// All in ticks.
+    #[must_use]
+    pub const fn new(tcp_idle: u64, closing: u64, embryonic: u64, udp_idle: u64, echo_idle: u64) -> Self {
+        Self { tcp_idle, closing, embryonic, udp_idle, echo_idle }
+    }
+
+    /// Established TCP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tcp_idle(&self) -> u64 {
+        self.tcp_idle
+    }
+
+    /// TCP after both FINs or a reset.
+    #[inline(always)]
+    #[must_use]
+    pub const fn closing(&self) -> u64 {
+        self.closing
+    }
+
+    /// Anything that waits for its answer.
+    #[inline(always)]
+    #[must_use]
+    pub const fn embryonic(&self) -> u64 {
+        self.embryonic
+    }
+
+    /// Answered UDP, and other protocols without connections.
+    #[inline(always)]
+    #[must_use]
+    pub const fn udp_idle(&self) -> u64 {
+        self.udp_idle
+    }
+
+    /// Answered echo.
+    #[inline(always)]
+    #[must_use]
+    pub const fn echo_idle(&self) -> u64 {
+        self.echo_idle
+    }
+}
+
+/// Switches of the baseline.
+pub mod flag {
+    /// This host is a DHCP client.
+    pub const DHCP: u32 = 1;
+    /// Only the listed EtherTypes pass.
+    pub const ETHERTYPES_LISTED: u32 = 2;
+}
+
+/// A generation's settings, as they lie in the kernel's map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    limits: Limits,
+    adopt_until: u64,
+    peer_seed: u64,
+    ethertypes: [u16; MAX_ETHERTYPES],
+    flags: u32,
+    reserved: u32,
+}
+
+const _: () = assert!(size_of::<Settings>() == 96);
+
+impl Settings {
+    /// `adopt_until`: tick until which connections met mid-stream are adopted; `peer_seed`: of the peer table;
+    /// `ethertypes`: those that pass when [`flag::ETHERTYPES_LISTED`] is set, ended by 0.
+    #[must_use]
+    pub const fn new(
+        limits: Limits,
+        adopt_until: u64,
+        peer_seed: u64,
+        flags: u32,
+        ethertypes: [u16; MAX_ETHERTYPES],
+    ) -> Self {
+        Self { limits, adopt_until, peer_seed, ethertypes, flags, reserved: 0 }
+    }
+
+    /// The idle limits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Tick until which connections met mid-stream are adopted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn adopt_until(&self) -> u64 {
+        self.adopt_until
+    }
+
+    /// The same settings with another adoption window.
+    #[must_use]
+    pub const fn adopting_until(mut self, tick: u64) -> Self {
+        self.adopt_until = tick;
+        self
+    }
+
+    /// Seed of the peer table.
+    #[inline(always)]
+    #[must_use]
+    pub const fn peer_seed(&self) -> u64 {
+        self.peer_seed
+    }
+
+    /// Whether a switch of [`flag`] is on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether a frame that is not IP may pass. LLC frames go by [`LLC`].
+    #[inline(always)]
+    #[must_use]
+    pub fn lets_through(&self, kind: u16) -> bool {
+        if !self.has(flag::ETHERTYPES_LISTED) {
+            return true;
+        }
+        let kind = if kind < ethertype::FIRST { LLC } else { kind };
+        self.ethertypes.contains(&kind)
+    }
+}
+
+/// How a list of EtherTypes names LLC frames: a number that no EtherType has.
+pub const LLC: u16 = 1;
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of integers, its padding spelled out as `reserved`; every bit pattern is a value.
+unsafe impl aya::Pod for Settings {}

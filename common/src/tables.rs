@@ -1,0 +1,103 @@
+//! The look-ups that a verdict needs: over maps in the kernel, over plain collections in user space.
+
+use crate::{
+    Address, Service,
+    class::{Class, PeerBucket, Peering, RuleId},
+    flow::{FlowKey, FlowState},
+    settings::Settings,
+};
+
+/// Policy of one generation, state, and the clock.
+pub trait Tables {
+    /// Where an established flow stands, to write its state back.
+    type Slot: Copy;
+
+    /// The clock in ticks, monotonic.
+    fn now(&self) -> u64;
+
+    /// The generation that is in force.
+    fn generation(&self) -> u16;
+
+    /// Its settings.
+    fn settings(&self) -> &Settings;
+
+    /// What the policy says of a service.
+    fn class(&self, service: Service) -> Class;
+
+    /// A numbered class.
+    fn peering(&self, number: u16) -> Option<&Peering>;
+
+    /// A bucket of the peer table; the index wraps.
+    fn peers(&self, bucket: u32) -> Option<&PeerBucket>;
+
+    /// An entry of the list of shared rules.
+    fn shared(&self, index: u32) -> Option<RuleId>;
+
+    /// A live flow whose other end has answered.
+    fn established(&self, key: &FlowKey) -> Option<(Self::Slot, FlowState)>;
+
+    /// A live flow that waits for its answer.
+    fn embryonic(&self, key: &FlowKey) -> Option<FlowState>;
+
+    /// Puts a flow into the embryonic table, where it may push out the one that waited longest.
+    fn begin(&self, key: &FlowKey, state: FlowState);
+
+    /// Moves a flow to the established table. Where that is full the flow stays embryonic, and the refusal is
+    /// counted.
+    fn establish(&self, key: &FlowKey, state: FlowState);
+
+    /// Writes the state of an established flow back.
+    fn refresh(&self, slot: Self::Slot, key: &FlowKey, old: FlowState, new: FlowState);
+
+    /// Takes a flow out of both tables.
+    fn end(&self, key: &FlowKey);
+
+    /// What the first fragment of a datagram left behind.
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState>;
+
+    /// A first fragment has passed.
+    fn remember(&self, key: &FragmentKey, state: FragmentState);
+}
+
+/// A datagram in fragments (RFC 791, RFC 8200).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FragmentKey {
+    /// Who sends it.
+    pub source: Address,
+    /// To whom.
+    pub destination: Address,
+    /// Its identification.
+    pub id: u32,
+    /// IANA number of its transport; 0 for IPv6, whose fragments may name any (RFC 8200, section 4.5).
+    pub protocol: u32,
+}
+
+/// A first fragment that has passed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FragmentState {
+    /// Tick at which it passed.
+    pub seen: u64,
+    /// Where its payload ends in the datagram's: later fragments begin there or behind.
+    pub end: u32,
+    /// The rule under which it passed, or [`FragmentState::NO_RULE`].
+    pub rule: u16,
+    /// The generation that let it pass.
+    pub generation: u16,
+}
+
+impl FragmentState {
+    /// The first fragment passed without a rule.
+    pub const NO_RULE: u16 = u16::MAX;
+}
+
+const _: () = assert!(size_of::<FragmentKey>() == 40);
+const _: () = assert!(size_of::<FragmentState>() == 16);
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of addresses and integers without padding; every bit pattern is a value.
+unsafe impl aya::Pod for FragmentKey {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of integers without padding; every bit pattern is a value.
+unsafe impl aya::Pod for FragmentState {}
