@@ -4,7 +4,7 @@
 //! set of peers to look in ([`Peering`]); the peers of all sets stand in one static hash table ([`PeerKey`],
 //! [`PeerBucket`]) that user space fills and the kernel only reads.
 
-use crate::Address;
+use crate::{Address, Tables};
 
 /// Number of a rule, which is also the slot of its flow's counters: it stays the same while the flow's id lives.
 pub type RuleId = u16;
@@ -215,6 +215,35 @@ impl PeerBucket {
         *entry = PeerEntry { address: key.address, tag: key.tag(), member: member.into() };
         true
     }
+}
+
+/// A peer's position among the rules of its class: the set's prefix lengths are tried, longest first.
+#[inline(always)]
+pub(crate) fn member<T: Tables>(tables: &T, peering: &Peering, peer: &Address) -> Option<u16> {
+    for length in peering.lengths(peer.is_v4()) {
+        if length == 0 {
+            return None;
+        }
+        let key = PeerKey { address: peer.masked(length), set: peering.set(), length };
+        if let Some(member) = find(tables, &key) {
+            return Some(member);
+        }
+    }
+    None
+}
+
+/// Walks the buckets of a key.
+#[inline(always)]
+pub(crate) fn find<T: Tables>(tables: &T, key: &PeerKey) -> Option<u16> {
+    let mut bucket = key.bucket(tables.settings().peer_seed());
+    for _ in 0..MAX_PROBES {
+        match tables.peers(bucket)?.find(key) {
+            Found::Member(member) => return Some(member),
+            Found::Nowhere => return None,
+            Found::Further => bucket = bucket.wrapping_add(1),
+        }
+    }
+    None
 }
 
 #[cfg(feature = "user")]

@@ -15,6 +15,23 @@ pub const TALKER_SETS: u32 = 1 << 10;
 /// Places in a set of who.
 pub const TALKER_WAYS: usize = 4;
 
+/// Things that happen to the tables themselves.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// An answered flow found the established table full, and stayed embryonic.
+    EstablishedFull = 0,
+    /// A flow that waited for its answer was pushed out by a newer one.
+    EmbryonicPushedOut = 1,
+    /// A line of the table of who gave way to a newer one.
+    TalkerPushedOut = 2,
+}
+
+impl Happening {
+    /// Size of their counters.
+    pub const COUNT: u32 = 4;
+}
+
 /// Packets and bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,35 +71,32 @@ pub const fn port_slot(mode: Mode, direction: Direction, number: u8, port: u16) 
     Some((table * (65_536 / PORTS_PER_PAGE) + port / PORTS_PER_PAGE, port % PORTS_PER_PAGE))
 }
 
-/// Place of a reason's counter.
+/// Place of a reason's counter; `reason`: its number.
 #[inline(always)]
 #[must_use]
-pub const fn reason_slot(interface: u32, mode: Mode, direction: Direction, reason: Reason) -> u32 {
+pub const fn reason_slot(interface: u32, mode: Mode, direction: Direction, reason: u8) -> u32 {
     let would = matches!(mode, Mode::Observe) as u32;
-    interface * REASON_SLOTS + (would * 2 + direction.index()) * Reason::COUNT + reason.index()
+    interface * REASON_SLOTS + (would * 2 + direction.index()) * Reason::COUNT + reason as u32 % Reason::COUNT
 }
 
 /// Who was dropped, where, and why.
+///
+/// The other end's address, then a word: the destination port or type in bits 16 to 31, the protocol in bits 8 to
+/// 15, the reason in bits 0 to 5, a would-drop in bit 6, egress in bit 7, and bit 32, which every key has.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TalkerKey {
-    /// The other end.
-    pub peer: Address,
-    /// Destination port, or type.
-    pub port: u16,
-    /// IANA number.
-    pub protocol: u8,
-    /// The reason, with bit 7 for egress and bit 6 for a would-drop.
-    tagged: u8,
-    /// Keeps an empty place apart from a key of zeros.
-    present: u32,
+    peer: Address,
+    what: u64,
 }
 
 impl TalkerKey {
-    const EGRESS: u8 = 0x80;
-    const WOULD: u8 = 0x40;
+    const PRESENT: u64 = 1 << 32;
+    const EGRESS: u64 = 0x80;
+    const WOULD: u64 = 0x40;
+    const REASON: u64 = 0x3f;
 
-    /// A key.
+    /// `reason`: its number.
     #[inline(always)]
     #[must_use]
     pub const fn new(
@@ -91,35 +105,60 @@ impl TalkerKey {
         protocol: u8,
         direction: Direction,
         mode: Mode,
-        reason: Reason,
+        reason: u8,
     ) -> Self {
-        let egress = (direction.index() as u8) << 7;
-        let would = (matches!(mode, Mode::Observe) as u8) << 6;
-        Self { peer, port, protocol, tagged: reason as u8 | egress | would, present: 1 }
+        let egress = (direction.index() as u64) << 7;
+        let would = (matches!(mode, Mode::Observe) as u64) << 6;
+        let what = Self::PRESENT
+            | (port as u64) << 16
+            | (protocol as u64) << 8
+            | egress
+            | would
+            | reason as u64 & Self::REASON;
+        Self { peer, what }
+    }
+
+    /// The other end.
+    #[must_use]
+    pub const fn peer(&self) -> Address {
+        self.peer
+    }
+
+    /// Destination port, or type.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        (self.what >> 16) as u16
+    }
+
+    /// IANA number.
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        (self.what >> 8) as u8
     }
 
     /// Which way the packets went.
     #[must_use]
     pub const fn direction(&self) -> Direction {
-        if self.tagged & Self::EGRESS != 0 { Direction::Egress } else { Direction::Ingress }
+        if self.what & Self::EGRESS != 0 { Direction::Egress } else { Direction::Ingress }
     }
 
     /// Whether they were only observed.
     #[must_use]
     pub const fn mode(&self) -> Mode {
-        if self.tagged & Self::WOULD != 0 { Mode::Observe } else { Mode::Enforce }
+        if self.what & Self::WOULD != 0 { Mode::Observe } else { Mode::Enforce }
     }
 
     /// Why.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        Reason::from_index(self.tagged & !(Self::EGRESS | Self::WOULD))
+        Reason::from_index((self.what & Self::REASON) as u8)
     }
 
     /// Whether the place is taken.
+    #[inline(always)]
     #[must_use]
     pub const fn is_present(&self) -> bool {
-        self.present != 0
+        self.what != 0
     }
 
     /// The set to look in.
@@ -127,9 +166,8 @@ impl TalkerKey {
     #[must_use]
     pub const fn set(&self) -> u32 {
         let [high, low] = self.peer.words();
-        let rest = (self.port as u64) << 16 | (self.protocol as u64) << 8 | self.tagged as u64;
         let mixed = (low ^ high.rotate_left(32)).wrapping_mul(crate::hash::MULTIPLIERS[1])
-            ^ rest.wrapping_mul(crate::hash::MULTIPLIERS[2]);
+            ^ self.what.wrapping_mul(crate::hash::MULTIPLIERS[2]);
         crate::hash::finish(mixed) & (TALKER_SETS - 1)
     }
 }
@@ -195,8 +233,7 @@ mod tests {
     #[test]
     fn a_talker_tells_what_it_was_made_of() {
         let peer = Address::v4([198, 51, 100, 7]);
-        let key =
-            TalkerKey::new(peer, 23, protocol::TCP, Direction::Egress, Mode::Observe, Reason::WrongPeer);
+        let key = TalkerKey::new(peer, 23, protocol::TCP, Direction::Egress, Mode::Observe, 25);
         assert_eq!((key.direction(), key.mode()), (Direction::Egress, Mode::Observe));
         assert_eq!((key.reason(), key.is_present()), (Some(Reason::WrongPeer), true));
     }

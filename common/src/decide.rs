@@ -1,146 +1,167 @@
-//! From a packet to its verdict, the first step that matches wins.
+//! From what was seen of a packet to its verdict, the first step that matches wins.
 //!
-//! Parse, what is not IP, fragments, baseline, ICMP errors, state, policy. `observe` and `enforce` come after:
+//! What is not IP, fragments, baseline, ICMP errors, state, policy. `observe` and `enforce` come after:
 //! the verdict is the same in both.
 
-mod datagram;
-mod fragment;
-mod icmp;
 mod link;
-mod policy;
+
+mod fragment;
+
+mod state;
 mod tcp;
 
-pub use policy::{BROADCAST, OWN, PROTECTED_SET};
+mod policy;
+
+pub use policy::{BROADCAST, OWN, PROTECTED_SET, among, protects};
 
 use crate::{
-    Address, Direction, Packet, Reason, Service, Tables,
+    Direction, Reason, Tables,
     class::RuleId,
-    flow::FlowKey,
     number::protocol,
-    parse::{Fragment, Frame, Headers, Transport, parse},
+    parse::Fragment,
+    settings::flag,
+    sight::{Part, Sight},
 };
 
-/// A verdict and its evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Why.
-    pub reason: Reason,
-    /// The rule under which it passes; for `wrong-peer` the rule that would allow another peer.
-    pub rule: Option<RuleId>,
-    /// What it is counted under; `None` where the frame could not be read that far.
-    pub subject: Option<Subject>,
-}
-
-/// What a drop is counted under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The other end.
-    pub peer: Address,
-    /// IANA number.
-    pub protocol: u8,
-    /// Destination port of TCP and UDP, type of ICMP and IGMP; `None` for others and for later fragments.
-    pub number: Option<u16>,
-}
+/// A verdict and its rule, in one word: the kernel programs hand it on in a register.
+///
+/// The reason in bits 16 to 23, the rule in bits 0 to 15, and bit 24 where there is a rule.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Decision(u32);
 
 impl Decision {
+    const RULED: u32 = 1 << 24;
+
     /// A verdict without a rule.
     #[inline(always)]
-    const fn plain(reason: Reason) -> Self {
-        Self { reason, rule: None, subject: None }
+    #[must_use]
+    pub const fn plain(reason: Reason) -> Self {
+        Self((reason as u32) << 16)
     }
 
-    /// Passes under a rule.
+    /// A verdict without a rule, by the reason's number.
     #[inline(always)]
-    const fn under(reason: Reason, rule: RuleId) -> Self {
-        Self { reason, rule: Some(rule), subject: None }
+    const fn numbered(reason: u8) -> Self {
+        Self((reason as u32) << 16)
+    }
+
+    /// Passes under a rule; or `wrong-peer`, with the rule that would allow another peer.
+    #[inline(always)]
+    #[must_use]
+    pub const fn under(reason: Reason, rule: RuleId) -> Self {
+        Self(Self::RULED | (reason as u32) << 16 | rule as u32)
+    }
+
+    /// As a function in the kernel returns it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// From a function in the kernel.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    /// The same rule for another reason.
+    #[inline(always)]
+    const fn because(self, reason: Reason) -> Self {
+        Self(self.0 & !0xff_0000 | (reason as u32) << 16)
+    }
+
+    /// The reason's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    /// Why. User space's: the kernel programs count by number.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        Reason::from_index(self.number()).unwrap_or(Reason::Internal)
+    }
+
+    /// Whether it is for this reason.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(self, reason: Reason) -> bool {
+        self.number() == reason as u8
+    }
+
+    /// Whether the packet passes where the policy is enforced.
+    #[inline(always)]
+    #[must_use]
+    pub const fn passes(self) -> bool {
+        self.number() < Reason::FIRST_DROP
+    }
+
+    /// The rule under which it passes; for `wrong-peer` the rule that would allow another peer.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rule(self) -> Option<RuleId> {
+        if self.0 & Self::RULED != 0 { Some(self.id()) } else { None }
+    }
+
+    /// The rule of a decision that has one.
+    #[inline(always)]
+    const fn id(self) -> RuleId {
+        self.0 as u16
     }
 }
 
-/// The two ends of a packet as the host sees them.
-#[derive(Clone, Copy)]
-struct Ends {
-    direction: Direction,
-    local: Address,
-    remote: Address,
+impl core::fmt::Debug for Decision {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Decision").field("reason", &self.reason()).field("rule", &self.rule()).finish()
+    }
 }
 
-impl Ends {
+impl From<Reason> for Decision {
     #[inline(always)]
-    const fn of(headers: &Headers, direction: Direction) -> Self {
-        let (local, remote) = match direction {
-            Direction::Ingress => (headers.destination, headers.source),
-            Direction::Egress => (headers.source, headers.destination),
-        };
-        Self { direction, local, remote }
+    fn from(reason: Reason) -> Self {
+        Self::plain(reason)
     }
+}
 
-    /// The key of a flow with ports.
-    #[inline(always)]
-    const fn key(&self, source: u16, destination: u16, protocol: u8) -> FlowKey {
-        match self.direction {
-            Direction::Ingress => FlowKey::new(self.local, self.remote, destination, source, protocol),
-            Direction::Egress => FlowKey::new(self.local, self.remote, source, destination, protocol),
+/// Judges a packet by what was seen of it.
+#[inline(always)]
+pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) -> Decision {
+    sight.complete(direction);
+    let sight = &*sight;
+    let decision = step(sight, direction, tables).unwrap_or_else(|refusal| refusal);
+    if matches!(sight.headers.fragment, Fragment::First) && decision.passes() {
+        fragment::first(&sight.headers, decision, tables);
+    }
+    decision
+}
+
+/// # Errors
+///
+/// A refusal.
+#[inline(always)]
+fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<Decision, Decision> {
+    match sight.part {
+        Part::Judged => Ok(Decision::numbered(sight.judged())),
+        Part::Link => Ok(link::judge(sight.headers.ethertype, tables).into()),
+        Part::Follows => Ok(fragment::later(&sight.headers, tables)),
+        Part::Dhcp if tables.settings().has(flag::DHCP) => Ok(Reason::BaselineDhcp.into()),
+        Part::Message => Ok(message(sight, direction, tables)),
+        Part::Dhcp | Part::Begins | Part::GoesOn | Part::Sends | Part::Answers | Part::Reports => {
+            state::judge(sight, direction, tables)
         }
     }
-
-    /// The service that this packet would begin.
-    #[inline(always)]
-    const fn service(&self, protocol: u8, number: u16) -> Service {
-        Service { direction: self.direction, protocol, number }
-    }
 }
 
-/// Judges a packet.
+/// IGMP reports leave and queries come (RFC 3376), other ICMP goes by its type; none of them makes a flow.
 #[inline(always)]
-pub fn decide<P: Packet + ?Sized, T: Tables>(packet: &P, direction: Direction, tables: &T) -> Decision {
-    match parse(packet) {
-        Err(reason) => Decision::plain(reason),
-        Ok(Frame::Other(kind)) => Decision::plain(link::judge(kind, tables)),
-        Ok(Frame::Ip(headers)) => {
-            let ends = Ends::of(&headers, direction);
-            let decision = match headers.fragment {
-                Fragment::Later { id, at } => fragment::later(&headers, id, at, tables),
-                Fragment::First { id } => {
-                    let decision = whole(packet, &headers, &ends, tables);
-                    fragment::first(&headers, id, decision, tables);
-                    decision
-                }
-                Fragment::Whole => whole(packet, &headers, &ends, tables),
-            };
-            Decision { subject: Some(subject(&headers, &ends)), ..decision }
-        }
+fn message<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Decision {
+    let ruled = policy::look_up(sight.service(direction), &sight.headers.remote(direction), tables);
+    if ruled.is(Reason::NoRule) && sight.headers.protocol == protocol::IGMP {
+        return Reason::Protocol.into();
     }
-}
-
-/// A packet that has its transport header.
-#[inline(always)]
-fn whole<P: Packet + ?Sized, T: Tables>(packet: &P, headers: &Headers, ends: &Ends, tables: &T) -> Decision {
-    match headers.transport {
-        Transport::Tcp(tcp) => tcp::judge(&tcp, ends, tables),
-        Transport::Udp { source, destination } => datagram::udp(source, destination, headers, ends, tables),
-        Transport::Icmp { .. } => icmp::judge(packet, headers, ends, tables),
-        Transport::Igmp { kind } => datagram::igmp(kind, ends, tables),
-        Transport::None => datagram::other(headers.protocol, ends, tables),
-    }
-}
-
-#[inline(always)]
-const fn subject(headers: &Headers, ends: &Ends) -> Subject {
-    let number = match headers.transport {
-        Transport::Tcp(tcp) => Some(tcp.destination),
-        Transport::Udp { destination, .. } => Some(destination),
-        Transport::Icmp { kind, .. } | Transport::Igmp { kind } => Some(kind as u16),
-        Transport::None => None,
-    };
-    Subject { peer: ends.remote, protocol: headers.protocol, number }
-}
-
-/// Whether the protocol belongs to the family: ICMP is no answer on IPv6.
-#[inline(always)]
-const fn fits(number: u8, v4: bool) -> bool {
-    match number {
-        protocol::ICMP | protocol::IGMP => v4,
-        protocol::ICMPV6 => !v4,
-        _ => true,
-    }
+    ruled
 }

@@ -23,6 +23,16 @@ impl Direction {
         }
     }
 
+    /// The other way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+
     /// The word that host files, outputs and metrics use.
     #[must_use]
     pub const fn name(self) -> &'static str {

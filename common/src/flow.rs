@@ -3,15 +3,15 @@
 use crate::{Address, Service, direction::Direction, hash, number::protocol, settings::Limits};
 
 /// The two ends and the protocol, keyed from the host's side: both directions make the same key.
+///
+/// Five words: local address, remote address, then the local port in bits 32 to 47, the remote port in bits 16 to
+/// 31, and the protocol in bits 0 to 7. Whole words keep the kernel programs from moving it about in odd pieces.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     local: Address,
     remote: Address,
-    local_port: u16,
-    remote_port: u16,
-    protocol: u8,
-    reserved: [u8; 3],
+    ports: u64,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40);
@@ -27,7 +27,8 @@ impl FlowKey {
         remote_port: u16,
         protocol: u8,
     ) -> Self {
-        Self { local, remote, local_port, remote_port, protocol, reserved: [0; 3] }
+        let ports = (local_port as u64) << 32 | (remote_port as u64) << 16 | protocol as u64;
+        Self { local, remote, ports }
     }
 
     /// An echo goes by its identifier, and by who asks: both hosts may ask with the same one.
@@ -58,36 +59,38 @@ impl FlowKey {
     }
 
     /// Port of the host's end.
+    #[inline(always)]
     #[must_use]
     pub const fn local_port(&self) -> u16 {
-        self.local_port
+        (self.ports >> 32) as u16
     }
 
     /// Port of the other end.
+    #[inline(always)]
     #[must_use]
     pub const fn remote_port(&self) -> u16 {
-        self.remote_port
+        (self.ports >> 16) as u16
     }
 
     /// IANA number.
     #[inline(always)]
     #[must_use]
     pub const fn protocol(&self) -> u8 {
-        self.protocol
+        self.ports as u8
     }
 
     /// The service that the flow's first packet asked for, when it went in `began`.
     #[inline(always)]
     #[must_use]
     pub const fn service(&self, began: Direction) -> Service {
-        let number = match (self.protocol, began) {
-            (protocol::TCP | protocol::UDP, Direction::Ingress) => self.local_port,
-            (protocol::TCP | protocol::UDP, Direction::Egress) => self.remote_port,
+        let number = match (self.protocol(), began) {
+            (protocol::TCP | protocol::UDP, Direction::Ingress) => self.local_port(),
+            (protocol::TCP | protocol::UDP, Direction::Egress) => self.remote_port(),
             (protocol::ICMP, _) => crate::number::icmp::ECHO as u16,
             (protocol::ICMPV6, _) => crate::number::icmpv6::ECHO as u16,
             _ => 0,
         };
-        Service { direction: began, protocol: self.protocol, number }
+        Service { direction: began, protocol: self.protocol(), number }
     }
 
     /// Mixes the key with four secret words: who doesn't know them can't aim at a bucket.
@@ -95,76 +98,95 @@ impl FlowKey {
     #[must_use]
     pub const fn hash(&self, secret: &[u64; 4]) -> u64 {
         let ([l0, l1], [r0, r1]) = (self.local.words(), self.remote.words());
-        let ports = (self.local_port as u64) << 32 | (self.remote_port as u64) << 16 | self.protocol as u64;
         let [m0, m1, m2, m3, m4] = hash::MULTIPLIERS;
         let a = (l1 ^ secret[0]).wrapping_mul(m0);
         let b = (r1 ^ secret[1]).wrapping_mul(m1);
-        let c = (ports ^ secret[2]).wrapping_mul(m2);
+        let c = (self.ports ^ secret[2]).wrapping_mul(m2);
         let d = (l0.rotate_left(32) ^ r0 ^ secret[3]).wrapping_mul(m3);
         let mixed = a.rotate_left(17) ^ b.rotate_left(31) ^ c ^ d.rotate_left(47);
         (mixed ^ (mixed >> 32)).wrapping_mul(m4)
     }
 }
 
-/// Marks of a flow.
+/// Marks of a flow, in the word of its standing.
 mod mark {
     /// The remote end sent the first packet.
-    pub(super) const REMOTE_BEGAN: u8 = 1;
+    pub(super) const REMOTE_BEGAN: u64 = 1 << 32;
     /// The other end has answered.
-    pub(super) const ANSWERED: u8 = 2;
+    pub(super) const ANSWERED: u64 = 2 << 32;
     /// The host has sent its FIN.
-    pub(super) const FIN_LOCAL: u8 = 4;
+    pub(super) const FIN_LOCAL: u64 = 4 << 32;
     /// The remote end has sent its FIN.
-    pub(super) const FIN_REMOTE: u8 = 8;
+    pub(super) const FIN_REMOTE: u64 = 8 << 32;
     /// A credible reset was the last packet.
-    pub(super) const RESET: u8 = 16;
+    pub(super) const RESET: u64 = 16 << 32;
+    /// Which idle limit holds: see `Limits`.
+    pub(super) const KIND_SHIFT: u32 = 40;
 }
 
 /// What is remembered of a flow.
+///
+/// Three words: the tick of its last packet; the last acknowledgement of the remote end in the lower half and of
+/// the host in the upper; then the rule in bits 0 to 15, the generation in bits 16 to 31, the marks from bit 32 and
+/// the kind of its idle limit from bit 40.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState {
     seen: u64,
-    acknowledged: [u32; 2],
-    rule: u16,
-    generation: u16,
-    marks: u8,
-    reserved: [u8; 3],
+    acknowledged: u64,
+    standing: u64,
 }
 
 const _: () = assert!(size_of::<FlowState>() == 24);
 
 impl FlowState {
-    /// A flow that begins now, in `began`.
+    /// A flow of `protocol` that begins now, in `began`.
     #[inline(always)]
     #[must_use]
-    pub const fn new(began: Direction, rule: u16, generation: u16, now: u64) -> Self {
+    pub const fn new(protocol: u8, began: Direction, rule: u16, generation: u16, now: u64) -> Self {
         let marks = match began {
             Direction::Ingress => mark::REMOTE_BEGAN,
             Direction::Egress => 0,
         };
-        Self { seen: now, acknowledged: [0; 2], rule, generation, marks, reserved: [0; 3] }
+        let kind = match protocol {
+            protocol::TCP => Limits::TCP,
+            protocol::ICMP | protocol::ICMPV6 => Limits::ECHO,
+            _ => Limits::UDP,
+        };
+        let standing = kind << mark::KIND_SHIFT | marks | (generation as u64) << 16 | rule as u64;
+        Self { seen: now, acknowledged: 0, standing }
+    }
+
+    #[inline(always)]
+    const fn is(&self, mark: u64) -> bool {
+        self.standing & mark != 0
+    }
+
+    #[inline(always)]
+    const fn marked(mut self, mark: u64) -> Self {
+        self.standing |= mark;
+        self
     }
 
     /// The direction of its first packet.
     #[inline(always)]
     #[must_use]
     pub const fn began(&self) -> Direction {
-        if self.marks & mark::REMOTE_BEGAN != 0 { Direction::Ingress } else { Direction::Egress }
+        if self.is(mark::REMOTE_BEGAN) { Direction::Ingress } else { Direction::Egress }
     }
 
     /// The rule under which it lives.
     #[inline(always)]
     #[must_use]
     pub const fn rule(&self) -> u16 {
-        self.rule
+        self.standing as u16
     }
 
     /// The generation that judged it last.
     #[inline(always)]
     #[must_use]
     pub const fn generation(&self) -> u16 {
-        self.generation
+        (self.standing >> 16) as u16
     }
 
     /// Tick of its last packet.
@@ -178,8 +200,7 @@ impl FlowState {
     #[inline(always)]
     #[must_use]
     pub const fn under(mut self, rule: u16, generation: u16) -> Self {
-        self.rule = rule;
-        self.generation = generation;
+        self.standing = self.standing & !0xffff_ffff | (generation as u64) << 16 | rule as u64;
         self
     }
 
@@ -194,16 +215,15 @@ impl FlowState {
     /// The other end has answered.
     #[inline(always)]
     #[must_use]
-    pub const fn answered(mut self) -> Self {
-        self.marks |= mark::ANSWERED;
-        self
+    pub const fn answered(self) -> Self {
+        self.marked(mark::ANSWERED)
     }
 
     /// Whether the other end has answered.
     #[inline(always)]
     #[must_use]
     pub const fn is_answered(&self) -> bool {
-        self.marks & mark::ANSWERED != 0
+        self.is(mark::ANSWERED)
     }
 
     /// The end that sends in `direction` has acknowledged up to `number`; for a SYN-ACK: what the other end must
@@ -211,10 +231,8 @@ impl FlowState {
     #[inline(always)]
     #[must_use]
     pub const fn acknowledging(mut self, direction: Direction, number: u32) -> Self {
-        match direction {
-            Direction::Ingress => self.acknowledged[0] = number,
-            Direction::Egress => self.acknowledged[1] = number,
-        }
+        let shift = direction.index() * 32;
+        self.acknowledged = self.acknowledged & !(0xffff_ffff << shift) | (number as u64) << shift;
         self
     }
 
@@ -222,28 +240,24 @@ impl FlowState {
     #[inline(always)]
     #[must_use]
     pub const fn acknowledged(&self, direction: Direction) -> u32 {
-        match direction {
-            Direction::Ingress => self.acknowledged[0],
-            Direction::Egress => self.acknowledged[1],
-        }
+        (self.acknowledged >> (direction.index() * 32)) as u32
     }
 
     /// The end that sends in `direction` has sent its FIN.
     #[inline(always)]
     #[must_use]
-    pub const fn finished(mut self, direction: Direction) -> Self {
-        self.marks |= match direction {
+    pub const fn finished(self, direction: Direction) -> Self {
+        self.marked(match direction {
             Direction::Ingress => mark::FIN_REMOTE,
             Direction::Egress => mark::FIN_LOCAL,
-        };
-        self
+        })
     }
 
     /// Whether a credible reset was the last packet.
     #[inline(always)]
     #[must_use]
     pub const fn reset(mut self, reset: bool) -> Self {
-        self.marks = if reset { self.marks | mark::RESET } else { self.marks & !mark::RESET };
+        self.standing = if reset { self.standing | mark::RESET } else { self.standing & !mark::RESET };
         self
     }
 
@@ -251,21 +265,24 @@ impl FlowState {
     #[inline(always)]
     #[must_use]
     pub const fn is_closing(&self) -> bool {
-        let both = mark::FIN_LOCAL | mark::FIN_REMOTE;
-        self.marks & both == both || self.marks & mark::RESET != 0
+        self.closing() != 0
+    }
+
+    /// 1 or 0, without a branch.
+    #[inline(always)]
+    const fn closing(&self) -> u64 {
+        let marks = self.standing >> mark::FIN_LOCAL.trailing_zeros();
+        (marks & marks >> 1 | marks >> 2) & 1
     }
 
     /// Whether an answered flow is still within its idle limit.
     #[inline(always)]
     #[must_use]
-    pub const fn lives(&self, protocol: u8, limits: &Limits, now: u64) -> bool {
-        let limit = match protocol {
-            protocol::TCP if self.is_closing() => limits.closing(),
-            protocol::TCP => limits.tcp_idle(),
-            protocol::ICMP | protocol::ICMPV6 => limits.echo_idle(),
-            _ => limits.udp_idle(),
-        };
-        now.saturating_sub(self.seen) <= limit
+    pub const fn lives(&self, limits: &Limits, now: u64) -> bool {
+        let kind = self.standing >> mark::KIND_SHIFT & 3;
+        // Only TCP, whose kind is 0, ever closes.
+        let kind = kind | self.closing() * Limits::CLOSING;
+        now.saturating_sub(self.seen) <= limits.idle(kind)
     }
 
     /// Whether a flow that waits for its answer may still wait.
@@ -277,10 +294,10 @@ impl FlowState {
 }
 
 #[cfg(feature = "user")]
-// SAFETY: `repr(C)` of addresses and integers, its padding spelled out; every bit pattern is a value.
+// SAFETY: `repr(C)` of words; every bit pattern is a value.
 unsafe impl aya::Pod for FlowKey {}
 #[cfg(feature = "user")]
-// SAFETY: `repr(C)` of integers, its padding spelled out; every bit pattern is a value.
+// SAFETY: `repr(C)` of words; every bit pattern is a value.
 unsafe impl aya::Pod for FlowState {}
 
 #[cfg(test)]
@@ -293,9 +310,11 @@ mod tests {
     #[test]
     fn the_bytes_are_locked() {
         let key = FlowKey::new(LOCAL, REMOTE, 443, 40_000, protocol::TCP);
-        let state = FlowState::new(Direction::Ingress, 3, 9, 77).acknowledging(Direction::Egress, 5);
+        let state =
+            FlowState::new(protocol::TCP, Direction::Ingress, 3, 9, 77).acknowledging(Direction::Egress, 5);
         assert_eq!((size_of_val(&key), align_of_val(&key)), (40, 8));
-        assert_eq!((size_of_val(&state), core::mem::offset_of!(FlowState, marks)), (24, 20));
+        assert_eq!(key.ports, 443 << 32 | 40_000 << 16 | 6);
+        assert_eq!(state, FlowState { seen: 77, acknowledged: 5 << 32, standing: 1 << 32 | 9 << 16 | 3 });
     }
 
     #[test]
@@ -310,10 +329,24 @@ mod tests {
 
     #[test]
     fn a_flow_closes_by_two_fins_or_a_reset_that_stays_the_last_word() {
-        let open = FlowState::new(Direction::Egress, 0, 1, 0);
+        let open = FlowState::new(protocol::TCP, Direction::Egress, 0, 1, 0);
         assert!(!open.finished(Direction::Ingress).is_closing());
         assert!(open.finished(Direction::Ingress).finished(Direction::Egress).is_closing());
         assert!(open.reset(true).is_closing() && !open.reset(true).reset(false).is_closing());
+    }
+
+    #[test]
+    fn each_kind_of_flow_has_its_own_idle_limit() {
+        let limits = Limits::new(1_000, 60, 30, 180, 40);
+        for (protocol, limit) in
+            [(protocol::TCP, 1_000), (protocol::UDP, 180), (protocol::ICMP, 40), (132, 180)]
+        {
+            let state = FlowState::new(protocol, Direction::Egress, 0, 1, 5);
+            assert!(state.lives(&limits, 5 + limit) && !state.lives(&limits, 6 + limit), "{protocol}");
+        }
+        let closing = FlowState::new(protocol::TCP, Direction::Egress, 0, 1, 5).reset(true);
+        assert!(closing.lives(&limits, 65) && !closing.lives(&limits, 66));
+        assert!(closing.waits(&limits, 35) && !closing.waits(&limits, 36));
     }
 
     #[test]

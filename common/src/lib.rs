@@ -1,18 +1,20 @@
 //! The decision core: what a packet is, what the policy says of it, and what is counted.
 //!
-//! The kernel programs and user space run these very lines. A reader of packets implements [`Packet`], a holder
-//! of policy and state implements [`Tables`], and [`decide`] does the rest.
+//! The kernel programs and user space run these very lines, in two steps. [`look`] reads a packet, which implements
+//! [`Packet`]; [`decide`] judges what was seen by policy and state, which implement [`Tables`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
 
-pub mod decide;
-pub mod direction;
 pub mod packet;
 pub mod parse;
+pub mod sight;
+
+pub mod decide;
 pub mod reason;
 pub mod tables;
 
 pub mod class;
+pub mod direction;
 pub mod service;
 pub mod settings;
 pub mod switch;
@@ -20,6 +22,7 @@ pub mod switch;
 pub mod counter;
 pub mod flow;
 pub mod table;
+pub mod trace;
 
 mod address;
 mod hash;
@@ -31,4 +34,5 @@ pub use direction::Direction;
 pub use packet::{Packet, Snapped};
 pub use reason::Reason;
 pub use service::Service;
+pub use sight::{Sight, look};
 pub use tables::Tables;

@@ -1,12 +1,35 @@
 //! What the decision core needs of a packet.
 
+use crate::{
+    Direction, Sight,
+    parse::{Walk, walk},
+    sight,
+};
+
 /// A frame that starts with its Ethernet header, wherever its bytes are.
 pub trait Packet {
     /// `N` bytes at `offset` from the start of the frame; `None` where the frame ends before.
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
 
-    /// Length of the frame in bytes, paged parts included.
-    fn length(&self) -> usize;
+    /// Length of the frame in bytes; a reader whose frame lies in several buffers may leave out those that it can't
+    /// see at once.
+    fn length(&self) -> u32;
+
+    /// Whether the frame has at least `length` bytes, all buffers included.
+    #[inline(always)]
+    fn reaches(&self, length: u32) -> bool {
+        length <= self.length()
+    }
+
+    /// Walks over IPv6 extension headers. In the kernel this is a function of its own.
+    fn walk(&self, first: u8, start: u32) -> Walk {
+        walk(self, first, start)
+    }
+
+    /// Completes what is seen of an ICMP or IGMP message. In the kernel this is a function of its own.
+    fn message(&self, direction: Direction, sight: &mut Sight) {
+        sight::message(self, direction, sight);
+    }
 
     /// Whether a VLAN tag was taken off the frame and lies beside it.
     fn tag_beside(&self) -> bool {
@@ -21,12 +44,12 @@ pub trait Packet {
 
 /// A frame in a slice.
 impl Packet for [u8] {
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.get(offset..)?.first_chunk().copied()
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.get(offset as usize..)?.first_chunk().copied()
     }
 
-    fn length(&self) -> usize {
-        self.len()
+    fn length(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -34,23 +57,23 @@ impl Packet for [u8] {
 #[derive(Clone, Copy, Debug)]
 pub struct Snapped<'a> {
     bytes: &'a [u8],
-    length: usize,
+    length: u32,
 }
 
 impl<'a> Snapped<'a> {
     /// `length`: bytes on the wire; less than the slice's counts as the slice's.
     #[must_use]
-    pub fn new(bytes: &'a [u8], length: usize) -> Self {
-        Self { bytes, length: length.max(bytes.len()) }
+    pub fn new(bytes: &'a [u8], length: u32) -> Self {
+        Self { bytes, length: length.max(bytes.length()) }
     }
 }
 
 impl Packet for Snapped<'_> {
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.bytes.read(offset)
     }
 
-    fn length(&self) -> usize {
+    fn length(&self) -> u32 {
         self.length
     }
 }

@@ -1,83 +1,189 @@
 //! From bytes to headers: Ethernet, two VLAN tags, IPv4, IPv6, and the transport's first bytes.
+//!
+//! Everything is read into one plain [`Headers`]: the kernel programs keep its fields in registers, which an enum
+//! with different fields a variant would not let them.
 
 mod ethernet;
 mod ipv4;
 mod ipv6;
 mod transport;
 
-pub use transport::{Tcp, Transport, flags};
+pub use ipv6::{Walk, walk};
 
-use crate::{Address, Packet, Reason, number::ethertype};
+use crate::{
+    Address, Direction, Packet, Reason,
+    flow::FlowKey,
+    number::{ethertype, protocol},
+};
 
-/// What a frame carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
-    /// Not IP: its EtherType, or a length below 0x600 for LLC.
-    Other(u16),
-    /// An IP packet.
-    Ip(Headers),
-}
-
-/// The headers of an IP packet that a verdict needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The headers of a frame, as far as they were read; what a frame doesn't have is 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// Who sent it.
     pub source: Address,
     /// To whom.
     pub destination: Address,
+    /// Offset of the transport header in the frame.
+    pub offset: u32,
+    /// Offset at which the IP packet ends in the frame.
+    pub end: u32,
+    /// TCP sequence number.
+    pub sequence: u32,
+    /// TCP acknowledgement number.
+    pub acknowledgement: u32,
+    /// The datagram's id, if it is fragmented.
+    pub fragment_id: u32,
+    /// A later fragment's offset in the datagram's payload, bytes.
+    pub fragment_at: u16,
+    /// EtherType behind the tags, or a length below 0x600 for LLC.
+    pub ethertype: u16,
+    /// Source port of TCP and UDP, identifier of an echo.
+    pub source_port: u16,
+    /// Destination port of TCP and UDP, type of ICMP, ICMPv6 and IGMP.
+    pub number: u16,
     /// IANA number of the transport protocol.
     pub protocol: u8,
     /// Time to live or hop limit.
     pub hop_limit: u8,
-    /// Where it stands in a fragmented datagram.
+    /// TCP flags, code of ICMP.
+    pub flags: u8,
+    /// Its place in a fragmented datagram.
     pub fragment: Fragment,
-    /// The transport header's fields.
-    pub transport: Transport,
-    /// Offset of the transport header in the frame.
-    pub offset: usize,
-    /// Offset at which the IP packet ends in the frame.
-    pub end: usize,
 }
 
 /// A packet's place in its datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fragment {
     /// Not fragmented.
+    #[default]
     Whole,
     /// The first of several: it has the transport header.
-    First {
-        /// The datagram's id.
-        id: u32,
-    },
+    First,
     /// A later one: it has no transport header.
-    Later {
-        /// The datagram's id.
-        id: u32,
-        /// Offset in the datagram's payload, bytes.
-        at: u16,
-    },
+    Later,
 }
 
-/// Reads a frame.
+/// TCP flags (RFC 9293).
+pub mod flags {
+    /// No more data.
+    pub const FIN: u8 = 0x01;
+    /// Begin.
+    pub const SYN: u8 = 0x02;
+    /// Abort.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u8 = 0x20;
+}
+
+impl Headers {
+    /// Whether it is an IP packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_ip(&self) -> bool {
+        matches!(self.ethertype, ethertype::IPV4 | ethertype::IPV6)
+    }
+
+    /// Whether it is an IPv4 packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        self.ethertype == ethertype::IPV4
+    }
+
+    /// Whether its transport header was read, and gives a port or type to count under.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_number(&self) -> bool {
+        let numbered = matches!(
+            self.protocol,
+            protocol::TCP | protocol::UDP | protocol::ICMP | protocol::ICMPV6 | protocol::IGMP
+        );
+        self.is_ip() && numbered && !matches!(self.fragment, Fragment::Later)
+    }
+
+    /// Whether any of these TCP flags is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(&self, flags: u8) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// A TCP connection's first packet: SYN without ACK.
+    #[inline(always)]
+    #[must_use]
+    pub const fn begins(&self) -> bool {
+        self.flags & (flags::SYN | flags::ACK) == flags::SYN
+    }
+
+    /// The host's end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn local(&self, direction: Direction) -> Address {
+        match direction {
+            Direction::Ingress => self.destination,
+            Direction::Egress => self.source,
+        }
+    }
+
+    /// The other end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn remote(&self, direction: Direction) -> Address {
+        self.local(direction.opposite())
+    }
+
+    /// The flow with ports that it is part of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flow(&self, direction: Direction) -> FlowKey {
+        let (local, remote) = (self.local(direction), self.remote(direction));
+        match (self.protocol, direction) {
+            (protocol::TCP | protocol::UDP, Direction::Ingress) => {
+                FlowKey::new(local, remote, self.number, self.source_port, self.protocol)
+            }
+            (protocol::TCP | protocol::UDP, Direction::Egress) => {
+                FlowKey::new(local, remote, self.source_port, self.number, self.protocol)
+            }
+            _ => FlowKey::new(local, remote, 0, 0, self.protocol),
+        }
+    }
+
+    /// The echo that it is part of, which the end that sends in `asks` began.
+    #[inline(always)]
+    #[must_use]
+    pub const fn echo(&self, direction: Direction, asks: Direction) -> FlowKey {
+        FlowKey::echo(self.local(direction), self.remote(direction), self.source_port, asks, self.protocol)
+    }
+}
+
+/// Reads a frame's headers.
 ///
 /// # Errors
 ///
 /// A drop's reason: `malformed`, `vlan-depth`, `ext-header` or `fragment`.
 #[inline(always)]
-pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Frame, Reason> {
-    let (kind, offset) = ethernet::parse(packet)?;
-    match kind {
-        ethertype::IPV4 => ipv4::parse(packet, offset).map(Frame::Ip),
-        ethertype::IPV6 => ipv6::parse(packet, offset).map(Frame::Ip),
-        other => Ok(Frame::Other(other)),
+pub fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
+    ethernet::parse(packet, headers)?;
+    match headers.ethertype {
+        ethertype::IPV4 => ipv4::parse(packet, headers)?,
+        ethertype::IPV6 => ipv6::parse(packet, headers)?,
+        _ => return Ok(()),
     }
+    transport::parse(packet, headers)
 }
 
-/// The addresses and ports of the packet that an ICMP error quotes, as far as the quote goes.
-///
-/// `None` where the quote is too short or is not a first fragment.
+/// Reads the packet that an ICMP error quotes, as far as the quote goes; `false` where it is too short or is not a
+/// first fragment.
 #[inline(always)]
-pub fn quoted<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> Option<Headers> {
-    let offset = headers.offset + transport::ICMP_HEADER;
-    if headers.source.is_v4() { ipv4::quoted(packet, offset) } else { ipv6::quoted(packet, offset) }
+pub fn quoted<P: Packet + ?Sized>(packet: &P, outer: &Headers, inner: &mut Headers) -> bool {
+    inner.ethertype = outer.ethertype;
+    inner.offset = outer.offset + transport::ICMP_HEADER as u32;
+    let read = if outer.is_v4() { ipv4::quoted(packet, inner) } else { ipv6::quoted(packet, inner) };
+    read && transport::quoted(packet, inner)
 }

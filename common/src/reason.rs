@@ -60,6 +60,9 @@ impl Reason {
     /// One more than the highest number: the counters' size.
     pub const COUNT: u32 = 32;
 
+    /// The lowest number of a drop.
+    pub const FIRST_DROP: u8 = Self::Malformed as u8;
+
     /// All, in order.
     pub const ALL: [Self; 25] = [
         Self::Rule,
@@ -93,7 +96,7 @@ impl Reason {
     #[inline(always)]
     #[must_use]
     pub const fn passes(self) -> bool {
-        (self as u8) < Self::Malformed as u8
+        (self as u8) < Self::FIRST_DROP
     }
 
     /// Position in the counters.

@@ -9,32 +9,30 @@ pub const MAX_ETHERTYPES: usize = 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    tcp_idle: u64,
-    closing: u64,
+    idle: [u64; 4],
     embryonic: u64,
-    udp_idle: u64,
-    echo_idle: u64,
 }
 
 impl Limits {
-    /// All in ticks.
+    /// Established TCP.
+    pub(crate) const TCP: u64 = 0;
+    /// Answered UDP, and other protocols without connections.
+    pub(crate) const UDP: u64 = 1;
+    /// Answered echo.
+    pub(crate) const ECHO: u64 = 2;
+    /// TCP after both FINs or a reset.
+    pub(crate) const CLOSING: u64 = 3;
+
+    /// All in ticks: established TCP, TCP that closes, anything that waits for its answer, answered UDP, answered echo.
     #[must_use]
     pub const fn new(tcp_idle: u64, closing: u64, embryonic: u64, udp_idle: u64, echo_idle: u64) -> Self {
-        Self { tcp_idle, closing, embryonic, udp_idle, echo_idle }
+        Self { idle: [tcp_idle, udp_idle, echo_idle, closing], embryonic }
     }
 
-    /// Established TCP.
+    /// The limit of a kind of flow.
     #[inline(always)]
-    #[must_use]
-    pub const fn tcp_idle(&self) -> u64 {
-        self.tcp_idle
-    }
-
-    /// TCP after both FINs or a reset.
-    #[inline(always)]
-    #[must_use]
-    pub const fn closing(&self) -> u64 {
-        self.closing
+    pub(crate) const fn idle(&self, kind: u64) -> u64 {
+        self.idle[(kind & 3) as usize]
     }
 
     /// Anything that waits for its answer.
@@ -42,20 +40,6 @@ impl Limits {
     #[must_use]
     pub const fn embryonic(&self) -> u64 {
         self.embryonic
-    }
-
-    /// Answered UDP, and other protocols without connections.
-    #[inline(always)]
-    #[must_use]
-    pub const fn udp_idle(&self) -> u64 {
-        self.udp_idle
-    }
-
-    /// Answered echo.
-    #[inline(always)]
-    #[must_use]
-    pub const fn echo_idle(&self) -> u64 {
-        self.echo_idle
     }
 }
 

@@ -40,8 +40,8 @@ pub struct FlowSet {
     pub lock: bpf_spin_lock,
     /// Explicit padding.
     pub reserved: u32,
-    /// Of each place, 0 where it is free.
-    pub tags: [u16; WAYS],
+    /// Of each place, 0 where it is free: four to a word, the first in the lowest bits.
+    pub tags: Tags,
     /// The places.
     pub entries: [FlowEntry; WAYS],
 }
@@ -74,11 +74,53 @@ impl Place {
     }
 }
 
-/// The place with this tag; tag 0 finds a free one.
+/// The tags of a set.
+pub type Tags = [u64; 2];
+
+/// Tags in a word.
+const LANES: usize = 4;
+/// The lowest bit of each lane.
+const ONES: u64 = 0x0001_0001_0001_0001;
+/// The highest bit of each lane.
+const TOPS: u64 = 0x8000_8000_8000_8000;
+
+/// The first place with this tag, or [`WAYS`]; tag 0 finds a free one.
+///
+/// Without a branch for each place: the kernel's verifier would follow every one of them.
 #[inline(always)]
 #[must_use]
-pub fn position(tags: &[u16; WAYS], tag: u16) -> Option<usize> {
-    tags.iter().position(|other| *other == tag)
+pub const fn position(tags: &Tags, tag: u16) -> usize {
+    let low = equal_lanes(tags[0], tag);
+    if low != 0 {
+        return first_lane(low);
+    }
+    let high = equal_lanes(tags[1], tag);
+    if high != 0 { LANES + first_lane(high) } else { WAYS }
+}
+
+/// The word of a place's tag, and that word with another tag there.
+#[inline(always)]
+#[must_use]
+pub const fn with_tag(tags: &Tags, place: usize, tag: u16) -> (usize, u64) {
+    let word = (place / LANES) & 1;
+    let shift = (place % LANES * 16) as u32;
+    (word, tags[word] & !(0xffff << shift) | (tag as u64) << shift)
+}
+
+/// The highest bit of each lane that equals `tag`. Lanes above the first such one may be marked too.
+#[inline(always)]
+const fn equal_lanes(word: u64, tag: u16) -> u64 {
+    let differ = word ^ (tag as u64).wrapping_mul(ONES);
+    differ.wrapping_sub(ONES) & !differ & TOPS
+}
+
+/// The lowest marked lane: its bit, moved to the lane's foot, shifts the lane's number to the top of the product.
+#[inline(always)]
+const fn first_lane(marked: u64) -> usize {
+    const NUMBERS: u64 = 1 << 46 | 2 << 30 | 3 << 14;
+    let feet = marked >> 15;
+    let lowest = feet & feet.wrapping_neg();
+    (lowest.wrapping_mul(NUMBERS) >> 62) as usize
 }
 
 #[cfg(feature = "user")]
@@ -89,6 +131,24 @@ unsafe impl aya::Pod for FlowSet {}
 mod tests {
     use super::*;
     use crate::Address;
+
+    #[test]
+    fn a_tag_is_found_in_its_place() {
+        let mut tags = [0; 2];
+        for (place, tag) in [1u16, 3, 0x8001, 0xffff, 5, 0x7fff, 9, 11].into_iter().enumerate() {
+            assert_eq!(position(&tags, 0), place);
+            let (word, with) = with_tag(&tags, place, tag);
+            tags[word] = with;
+            assert_eq!(position(&tags, tag), place);
+        }
+        assert_eq!((position(&tags, 0), position(&tags, 13)), (WAYS, WAYS));
+        for place in 0..WAYS {
+            let (word, with) = with_tag(&tags, place, 0);
+            let mut freed = tags;
+            freed[word] = with;
+            assert_eq!(position(&freed, 0), place);
+        }
+    }
 
     #[test]
     fn flows_spread_over_both_of_their_sets() {

@@ -1,15 +1,16 @@
 //! The look-ups that a verdict needs: over maps in the kernel, over plain collections in user space.
 
 use crate::{
-    Address, Service,
+    Address, Decision, Service,
     class::{Class, PeerBucket, Peering, RuleId},
+    decide,
     flow::{FlowKey, FlowState},
     settings::Settings,
 };
 
 /// Policy of one generation, state, and the clock.
 pub trait Tables {
-    /// Where an established flow stands, to write its state back.
+    /// Where a flow stands, to write its state back.
     type Slot: Copy;
 
     /// The clock in ticks, monotonic.
@@ -33,11 +34,24 @@ pub trait Tables {
     /// An entry of the list of shared rules.
     fn shared(&self, index: u32) -> Option<RuleId>;
 
-    /// A live flow whose other end has answered.
-    fn established(&self, key: &FlowKey) -> Option<(Self::Slot, FlowState)>;
+    /// The verdict on a peer of a numbered class. In the kernel this is a function of its own.
+    fn among(&self, number: u16, remote: &Address) -> Decision
+    where
+        Self: Sized,
+    {
+        decide::among(number, remote, self)
+    }
 
-    /// A live flow that waits for its answer.
-    fn embryonic(&self, key: &FlowKey) -> Option<FlowState>;
+    /// What a protected address is, see [`decide::protects`]. In the kernel this is a function of its own.
+    fn protects(&self, address: &Address) -> u16
+    where
+        Self: Sized,
+    {
+        decide::protects(address, self)
+    }
+
+    /// A live flow, established or waiting for its answer.
+    fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>>;
 
     /// Puts a flow into the embryonic table, where it may push out the one that waited longest.
     fn begin(&self, key: &FlowKey, state: FlowState);
@@ -47,7 +61,7 @@ pub trait Tables {
     fn establish(&self, key: &FlowKey, state: FlowState);
 
     /// Writes the state of an established flow back.
-    fn refresh(&self, slot: Self::Slot, key: &FlowKey, old: FlowState, new: FlowState);
+    fn refresh(&self, live: &Live<Self::Slot>, key: &FlowKey, state: FlowState);
 
     /// Takes a flow out of both tables.
     fn end(&self, key: &FlowKey);
@@ -57,6 +71,17 @@ pub trait Tables {
 
     /// A first fragment has passed.
     fn remember(&self, key: &FragmentKey, state: FragmentState);
+}
+
+/// A flow that was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<Slot> {
+    /// Where.
+    pub slot: Slot,
+    /// What is known of it.
+    pub state: FlowState,
+    /// Whether its other end has answered.
+    pub established: bool,
 }
 
 /// A datagram in fragments (RFC 791, RFC 8200).

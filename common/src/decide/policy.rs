@@ -1,9 +1,10 @@
 //! Whether a documented flow allows a packet to begin one.
 
-use super::Ends;
+use super::Decision;
 use crate::{
     Address, Reason, Service, Tables,
-    class::{Allows, Found, MAX_PROBES, PeerKey, Peering, RuleId},
+    class::{self, Allows, PeerKey},
+    flow::FlowKey,
 };
 
 /// The set of peers that holds the protected addresses themselves.
@@ -12,93 +13,53 @@ pub const PROTECTED_SET: u16 = 0;
 pub const OWN: u16 = 1;
 /// The directed broadcast address of an interface.
 pub const BROADCAST: u16 = 2;
-
-/// A refusal, and for `wrong-peer` the rule that would allow another peer.
-#[derive(Clone, Copy)]
-pub(super) struct Refusal {
-    pub(super) reason: Reason,
-    pub(super) nearest: Option<RuleId>,
-}
-
-impl From<Refusal> for super::Decision {
-    #[inline(always)]
-    fn from(refusal: Refusal) -> Self {
-        Self { reason: refusal.reason, rule: refusal.nearest, subject: None }
-    }
-}
-
-impl From<Reason> for Refusal {
-    #[inline(always)]
-    fn from(reason: Reason) -> Self {
-        Self { reason, nearest: None }
-    }
-}
-
-/// The rule that allows `remote` to use `service`.
+/// `rule` where a rule allows `remote` to use `service`, else why not; `wrong-peer` names a rule that would allow
+/// another peer.
 #[inline(always)]
-pub(super) fn look_up<T: Tables>(service: Service, remote: &Address, tables: &T) -> Result<RuleId, Refusal> {
+pub(super) fn look_up<T: Tables>(service: Service, remote: &Address, tables: &T) -> Decision {
     match tables.class(service).allows() {
-        Allows::Nobody => Err(Reason::NoRule.into()),
-        Allows::Anybody(rule) => Ok(rule),
-        Allows::Peers(number) => {
-            let peering = tables.peering(number).ok_or(Reason::Internal)?;
-            let base = u32::from(peering.rules());
-            match member(peering, remote, tables) {
-                Some(member) => tables.shared(base + u32::from(member)).ok_or(Reason::Internal.into()),
-                None => Err(Refusal { reason: Reason::WrongPeer, nearest: tables.shared(base) }),
-            }
-        }
+        Allows::Nobody => Reason::NoRule.into(),
+        Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
+        Allows::Peers(number) => tables.among(number, remote),
     }
 }
 
-/// Tries the set's prefix lengths, longest first.
+/// The same for the peers of a numbered class.
 #[inline(always)]
-fn member<T: Tables>(peering: &Peering, remote: &Address, tables: &T) -> Option<u16> {
-    for length in peering.lengths(remote.is_v4()) {
-        if length == 0 {
-            return None;
-        }
-        let key = PeerKey { address: remote.masked(length), set: peering.set(), length };
-        if let Some(member) = find(&key, tables) {
-            return Some(member);
-        }
+pub fn among<T: Tables>(number: u16, remote: &Address, tables: &T) -> Decision {
+    let Some(peering) = tables.peering(number) else { return Reason::Internal.into() };
+    let member = class::member(tables, peering, remote);
+    let reason = if member.is_some() { Reason::Rule } else { Reason::WrongPeer };
+    match tables.shared(u32::from(peering.rules()) + u32::from(member.unwrap_or(0))) {
+        Some(rule) => Decision::under(reason, rule),
+        None => Reason::Internal.into(),
     }
-    None
-}
-
-#[inline(always)]
-fn find<T: Tables>(key: &PeerKey, tables: &T) -> Option<u16> {
-    let mut bucket = key.bucket(tables.settings().peer_seed());
-    for _ in 0..MAX_PROBES {
-        match tables.peers(bucket)?.find(key) {
-            Found::Member(member) => return Some(member),
-            Found::Nowhere => return None,
-            Found::Further => bucket = bucket.wrapping_add(1),
-        }
-    }
-    None
 }
 
 /// A flow may begin only between a protected address and a peer that a wire can have.
+///
+/// # Errors
+///
+/// `martian` or `not-local`.
 #[inline(always)]
-pub(super) fn ends<T: Tables>(ends: &Ends, tables: &T) -> Result<(), Reason> {
-    if is_martian(&ends.remote) || protected(&ends.remote, tables) == Some(OWN) {
-        return Err(Reason::Martian);
+pub(super) fn ends<T: Tables>(key: &FlowKey, tables: &T) -> Result<(), Decision> {
+    let (local, remote) = (key.local(), key.remote());
+    if is_martian(&remote) || tables.protects(&remote) == OWN {
+        return Err(Reason::Martian.into());
     }
-    match protected(&ends.local, tables) {
-        Some(OWN) => Ok(()),
-        _ => Err(Reason::NotLocal),
-    }
+    if tables.protects(&local) == OWN { Ok(()) } else { Err(Reason::NotLocal.into()) }
 }
 
+/// What a protected address is: [`OWN`], [`BROADCAST`], or 0 for any other address.
 #[inline(always)]
-fn protected<T: Tables>(address: &Address, tables: &T) -> Option<u16> {
-    find(&PeerKey { address: *address, set: PROTECTED_SET, length: 128 }, tables)
+pub fn protects<T: Tables>(address: &Address, tables: &T) -> u16 {
+    let key = PeerKey { address: *address, set: PROTECTED_SET, length: 128 };
+    class::find(tables, &key).unwrap_or(0)
 }
 
 /// Never one end of a flow between two hosts (RFC 1122, section 3.2.1.3; RFC 4291).
 #[inline(always)]
-fn is_martian(address: &Address) -> bool {
+const fn is_martian(address: &Address) -> bool {
     address.is_unspecified()
         || address.is_loopback()
         || address.is_multicast()

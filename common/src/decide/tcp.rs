@@ -1,14 +1,11 @@
 //! TCP: a flow begins with a SYN that policy allows, and lives when the handshake is complete.
 
-use super::{
-    Decision, Ends,
-    policy::{self, Refusal},
-};
+use super::{Decision, policy, state::Again};
 use crate::{
     Direction, Reason, Tables,
     flow::{FlowKey, FlowState},
-    number::protocol,
-    parse::{Tcp, flags},
+    parse::{Headers, flags},
+    tables::Live,
 };
 
 /// How far ahead of the last acknowledgement a reset is still credible: the receive windows of Linux's defaults
@@ -17,112 +14,113 @@ const RESET_WINDOW: u32 = 1 << 23;
 /// How far an initiator's first acknowledgement may be ahead of the SYN-ACK: data sent early (RFC 7413).
 const EARLY_DATA: u32 = 1 << 16;
 
+/// A SYN that policy allows, on a flow that is there.
 #[inline(always)]
-pub(super) fn judge<T: Tables>(tcp: &Tcp, ends: &Ends, tables: &T) -> Decision {
-    let key = ends.key(tcp.source, tcp.destination, protocol::TCP);
-    let judged = if tcp.begins() { begin(tcp, &key, ends, tables) } else { go_on(tcp, &key, ends, tables) };
-    judged.unwrap_or_else(Decision::from)
-}
-
-/// A SYN: to a port that nothing documents it is dropped before the state tables are asked.
-#[inline(always)]
-fn begin<T: Tables>(tcp: &Tcp, key: &FlowKey, ends: &Ends, tables: &T) -> Result<Decision, Refusal> {
-    let rule = policy::look_up(ends.service(protocol::TCP, tcp.destination), &ends.remote, tables)?;
-    if let Some((_, state)) = tables.established(key) {
-        if !state.is_closing() {
-            // The receiver of a SYN on a live connection answers with a challenge (RFC 5961, section 4); the
-            // connection goes on. The callee of a live connection has no reason to call.
-            return if state.began() == ends.direction {
-                Ok(Decision::under(Reason::Established, state.rule()))
-            } else {
-                Err(Reason::NoState.into())
-            };
-        }
-        tables.end(key);
-    } else if tables.embryonic(key).is_some_and(|state| state.began() != ends.direction) {
+pub(super) fn begins_again<Slot>(live: &Live<Slot>, direction: Direction) -> Result<Again, Decision> {
+    if live.established && live.state.is_closing() {
+        return Ok(Again::Begins);
+    }
+    if live.state.began() != direction {
+        // The callee has no reason to call.
         return Err(Reason::NoState.into());
     }
-    policy::ends(ends, tables)?;
-    tables.begin(key, FlowState::new(ends.direction, rule, tables.generation(), tables.now()));
-    Ok(Decision::under(Reason::Rule, rule))
+    // The receiver of a SYN on a live connection answers with a challenge (RFC 5961, section 4); the connection goes
+    // on. One that still waits for its answer is asked again.
+    Ok(if live.established { Again::GoesOn } else { Again::Begins })
 }
 
-/// Anything but a SYN needs its flow.
+/// Anything but a SYN, on a flow that is there.
 #[inline(always)]
-fn go_on<T: Tables>(tcp: &Tcp, key: &FlowKey, ends: &Ends, tables: &T) -> Result<Decision, Refusal> {
-    if let Some((slot, old)) = tables.established(key) {
-        let state = super::datagram::judged_by_this_generation(key, old, tables)?;
-        tables.refresh(slot, key, old, advance(state, tcp, ends.direction).at(tables.now()));
-        return Ok(Decision::under(Reason::Established, state.rule()));
+pub(super) fn goes_on<T: Tables>(
+    headers: &Headers,
+    live: &Live<T::Slot>,
+    key: &FlowKey,
+    direction: Direction,
+    tables: &T,
+) -> Result<(), Decision> {
+    let state = live.state;
+    if live.established {
+        tables.refresh(live, key, advance(state, headers, direction).at(tables.now()));
+        Ok(())
+    } else if state.began() == direction {
+        initiator(headers, state, key, direction, tables)
+    } else {
+        responder(headers, state, key, tables)
     }
-    if let Some(state) = tables.embryonic(key) {
-        let state = super::datagram::judged_by_this_generation(key, state, tables)?;
-        return handshake(tcp, key, state, ends, tables);
+}
+
+/// The callee before the handshake is complete: a SYN-ACK, or a refusal.
+#[inline(always)]
+fn responder<T: Tables>(
+    headers: &Headers,
+    state: FlowState,
+    key: &FlowKey,
+    tables: &T,
+) -> Result<(), Decision> {
+    if headers.has(flags::SYN) {
+        let expected = headers.sequence.wrapping_add(1);
+        tables.begin(key, state.answered().acknowledging(state.began(), expected).at(tables.now()));
+        return Ok(());
     }
-    adopt(tcp, key, ends, tables)
+    if headers.has(flags::RST) || state.is_answered() { Ok(()) } else { Err(Reason::NoState.into()) }
+}
+
+/// The caller: only the acknowledgement of the very SYN-ACK completes the handshake, so a forged source can't.
+#[inline(always)]
+fn initiator<T: Tables>(
+    headers: &Headers,
+    state: FlowState,
+    key: &FlowKey,
+    direction: Direction,
+    tables: &T,
+) -> Result<(), Decision> {
+    if headers.has(flags::RST) {
+        return Ok(());
+    }
+    let ahead = headers.acknowledgement.wrapping_sub(state.acknowledged(direction));
+    if !state.is_answered() || headers.has(flags::SYN) || ahead > EARLY_DATA {
+        return Err(Reason::NoState.into());
+    }
+    tables.establish(key, advance(state, headers, direction).at(tables.now()));
+    Ok(())
 }
 
 /// Keeps acknowledgements, so that only a reset that its receiver would take counts as one.
 #[inline(always)]
-const fn advance(state: FlowState, tcp: &Tcp, direction: Direction) -> FlowState {
-    if tcp.flags & flags::RST != 0 {
-        let other = match direction {
-            Direction::Ingress => Direction::Egress,
-            Direction::Egress => Direction::Ingress,
-        };
-        let ahead = tcp.sequence.wrapping_sub(state.acknowledged(other));
+const fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowState {
+    if headers.has(flags::RST) {
+        let ahead = headers.sequence.wrapping_sub(state.acknowledged(direction.opposite()));
         return if ahead < RESET_WINDOW { state.reset(true) } else { state };
     }
-    let state = state.reset(false);
-    let state =
-        if tcp.flags & flags::ACK != 0 { state.acknowledging(direction, tcp.acknowledgement) } else { state };
-    if tcp.flags & flags::FIN != 0 { state.finished(direction) } else { state }
-}
-
-/// Between the SYN and the initiator's acknowledgement of the SYN-ACK.
-#[inline(always)]
-fn handshake<T: Tables>(
-    tcp: &Tcp,
-    key: &FlowKey,
-    state: FlowState,
-    ends: &Ends,
-    tables: &T,
-) -> Result<Decision, Refusal> {
-    let passed = Decision::under(Reason::Established, state.rule());
-    if state.began() != ends.direction {
-        if tcp.flags & (flags::SYN | flags::ACK) == flags::SYN | flags::ACK {
-            let expected = tcp.sequence.wrapping_add(1);
-            tables.begin(key, state.answered().acknowledging(state.began(), expected).at(tables.now()));
-        } else if tcp.flags & flags::RST == 0 && !state.is_answered() {
-            return Err(Reason::NoState.into());
-        }
-        return Ok(passed);
-    }
-    if tcp.flags & flags::RST != 0 {
-        return Ok(passed);
-    }
-    let ahead = tcp.acknowledgement.wrapping_sub(state.acknowledged(ends.direction));
-    if !state.is_answered() || tcp.flags & flags::SYN != 0 || ahead > EARLY_DATA {
-        return Err(Reason::NoState.into());
-    }
-    tables.establish(key, advance(state, tcp, ends.direction).at(tables.now()));
-    Ok(passed)
+    // Every other packet of a connection acknowledges.
+    let state = state.reset(false).acknowledging(direction, headers.acknowledgement);
+    if headers.has(flags::FIN) { state.finished(direction) } else { state }
 }
 
 /// In the window after the first enforcement, a connection that policy would have let begin is taken as it is.
 #[inline(always)]
-fn adopt<T: Tables>(tcp: &Tcp, key: &FlowKey, ends: &Ends, tables: &T) -> Result<Decision, Refusal> {
-    let opens = tcp.flags & (flags::SYN | flags::RST) != 0;
+pub(super) fn adopt<T: Tables>(
+    headers: &Headers,
+    key: &FlowKey,
+    direction: Direction,
+    tables: &T,
+) -> Result<Decision, Decision> {
+    let opens = headers.has(flags::SYN | flags::RST);
     if opens || tables.now() >= tables.settings().adopt_until() {
         return Err(Reason::NoState.into());
     }
-    for began in Direction::ALL {
-        if let Ok(rule) = policy::look_up(key.service(began), &ends.remote, tables) {
-            policy::ends(ends, tables)?;
-            let state = FlowState::new(began, rule, tables.generation(), tables.now()).answered();
-            tables.establish(key, advance(state, tcp, ends.direction));
-            return Ok(Decision::under(Reason::Adopted, rule));
-        }
+    let mut began = Direction::Ingress;
+    let mut ruled = policy::look_up(key.service(began), &key.remote(), tables);
+    if !ruled.passes() {
+        began = Direction::Egress;
+        ruled = policy::look_up(key.service(began), &key.remote(), tables);
     }
-    Err(Reason::NoState.into())
+    if !ruled.passes() {
+        return Err(Reason::NoState.into());
+    }
+    policy::ends(key, tables)?;
+    let state =
+        FlowState::new(key.protocol(), began, ruled.id(), tables.generation(), tables.now()).answered();
+    tables.establish(key, advance(state, headers, direction));
+    Ok(ruled.because(Reason::Adopted))
 }

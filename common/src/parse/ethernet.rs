@@ -1,33 +1,37 @@
 //! The Ethernet header and its VLAN tags.
 
+use super::Headers;
 use crate::{Packet, Reason, number::ethertype};
 
 /// Both addresses of an Ethernet header.
-const ADDRESSES: usize = 12;
+const ADDRESSES: u32 = 12;
 /// Bytes of one VLAN tag.
-const TAG: usize = 4;
+const TAG: u32 = 4;
 /// Tags that are read: a provider's and a customer's (IEEE 802.1ad).
-const MAX_TAGS: usize = 2;
+const MAX_TAGS: u32 = 2;
 
-/// The EtherType behind the tags, and where its payload begins.
+/// Sets the EtherType behind the tags, and where its payload begins.
 #[inline(always)]
-pub(super) fn parse<P: Packet + ?Sized>(packet: &P) -> Result<(u16, usize), Reason> {
-    let mut offset = ADDRESSES;
-    let mut kind = read_kind(packet, offset)?;
-    let beside = usize::from(packet.tag_beside());
-    for _ in beside..MAX_TAGS {
-        if !is_tag(kind) {
-            break;
+pub(super) fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
+    let mut at = ADDRESSES;
+    let mut kind = read_kind(packet, at)?;
+    let mut tags = u32::from(packet.tag_beside());
+    while is_tag(kind) {
+        if tags == MAX_TAGS {
+            return Err(Reason::VlanDepth);
         }
-        offset += TAG;
-        kind = read_kind(packet, offset)?;
+        tags += 1;
+        at += TAG;
+        kind = read_kind(packet, at)?;
     }
-    if is_tag(kind) { Err(Reason::VlanDepth) } else { Ok((kind, offset + 2)) }
+    headers.ethertype = kind;
+    headers.offset = at + 2;
+    Ok(())
 }
 
 #[inline(always)]
-fn read_kind<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<u16, Reason> {
-    packet.read(offset).map(u16::from_be_bytes).ok_or(Reason::Malformed)
+fn read_kind<P: Packet + ?Sized>(packet: &P, at: u32) -> Result<u16, Reason> {
+    packet.read(at).map(u16::from_be_bytes).ok_or(Reason::Malformed)
 }
 
 #[inline(always)]

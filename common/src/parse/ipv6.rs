@@ -1,9 +1,9 @@
 //! The IPv6 header and its extension headers (RFC 8200).
 
-use super::{Fragment, Headers, transport};
+use super::{Fragment, Headers};
 use crate::{Address, Packet, Reason, number::extension};
 
-const HEADER: usize = 40;
+const HEADER: u32 = 40;
 /// Extension headers that are walked: each kind of RFC 8200 once, destination options twice.
 const MAX_EXTENSIONS: usize = 6;
 const MORE_FRAGMENTS: u16 = 1;
@@ -11,119 +11,166 @@ const OFFSET: u16 = 0xfff8;
 /// Routing headers of type 0 let a sender choose the path; forbidden since RFC 5095.
 const ROUTING_TYPE_0: u8 = 0;
 
-/// Where the walk over the extension headers ended.
-struct Walked {
-    protocol: u8,
-    offset: usize,
-    fragment: Fragment,
-}
-
 #[inline(always)]
-pub(super) fn parse<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<Headers, Reason> {
-    let fixed = fixed(packet, offset).ok_or(Reason::Malformed)?;
-    let length = packet.length();
+pub(super) fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
+    let payload = fixed(packet, headers).ok_or(Reason::Malformed)?;
     // A super-packet beyond 64 KiB says 0 (kernel commit 09f3d1a3a52c6); so does a jumbogram, which no NIC sends.
-    let end =
-        if fixed.payload == 0 && packet.segments() > 1 { length } else { offset + HEADER + fixed.payload };
-    if end > length {
+    let big = payload == 0 && packet.segments() > 1;
+    headers.end = if big { packet.length() } else { headers.offset + payload };
+    if !packet.reaches(headers.end) {
         return Err(Reason::Malformed);
     }
-    let walked = walk(packet, fixed.next, offset + HEADER)?;
-    if walked.offset > end {
-        return Err(Reason::Malformed);
+    pass_extensions(packet, headers)?;
+    if headers.offset > headers.end { Err(Reason::Malformed) } else { Ok(()) }
+}
+
+/// One fragment header is all that a quote may have before its transport header here: a host that sends other
+/// extension headers gets no error through, which is the safe side.
+#[inline(always)]
+pub(super) fn quoted<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> bool {
+    if fixed(packet, headers).is_none() {
+        return false;
     }
-    let Walked { protocol, offset, fragment } = walked;
-    Ok(Headers {
-        source: fixed.source,
-        destination: fixed.destination,
-        protocol,
-        hop_limit: fixed.hop_limit,
-        fragment,
-        transport: transport::parse(packet, offset, end, protocol, fragment)?,
-        offset,
-        end,
-    })
+    if headers.protocol == extension::FRAGMENT {
+        let Some([next, _, o0, o1]) = packet.read(headers.offset) else { return false };
+        headers.protocol = next;
+        headers.offset += 8;
+        return u16::from_be_bytes([o0, o1]) & OFFSET == 0;
+    }
+    true
 }
 
+/// Reads the fixed part, moves behind it, and returns the payload's length that it states.
 #[inline(always)]
-pub(super) fn quoted<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Headers> {
-    let fixed = fixed(packet, offset)?;
-    // One fragment header is all that a quote may have before its transport header here: a host that sends
-    // other extension headers gets no error through, which is the safe side.
-    let (protocol, offset) = if fixed.next == extension::FRAGMENT {
-        let [next, _, o0, o1, ..]: [u8; 8] = packet.read(offset + HEADER)?;
-        if u16::from_be_bytes([o0, o1]) & OFFSET != 0 {
-            return None;
-        }
-        (next, offset + HEADER + 8)
-    } else {
-        (fixed.next, offset + HEADER)
-    };
-    Some(Headers {
-        source: fixed.source,
-        destination: fixed.destination,
-        protocol,
-        hop_limit: fixed.hop_limit,
-        fragment: Fragment::Whole,
-        transport: transport::quoted(packet, offset, protocol)?,
-        offset,
-        end: offset,
-    })
-}
-
-struct Fixed {
-    payload: usize,
-    next: u8,
-    hop_limit: u8,
-    source: Address,
-    destination: Address,
-}
-
-#[inline(always)]
-fn fixed<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Fixed> {
-    let [version, _, _, _, p0, p1, next, hop_limit]: [u8; 8] = packet.read(offset)?;
+fn fixed<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Option<u32> {
+    let at = headers.offset;
+    let [version, _, _, _, p0, p1, next, hop_limit]: [u8; 8] = packet.read(at)?;
     if version >> 4 != 6 {
         return None;
     }
-    Some(Fixed {
-        payload: u16::from_be_bytes([p0, p1]).into(),
-        next,
-        hop_limit,
-        source: Address::v6(packet.read(offset + 8)?, packet.read(offset + 16)?),
-        destination: Address::v6(packet.read(offset + 24)?, packet.read(offset + 32)?),
-    })
+    headers.protocol = next;
+    headers.hop_limit = hop_limit;
+    headers.source = Address::v6(packet.read(at + 8)?, packet.read(at + 16)?);
+    headers.destination = Address::v6(packet.read(at + 24)?, packet.read(at + 32)?);
+    headers.offset += HEADER;
+    Some(u16::from_be_bytes([p0, p1]).into())
 }
 
-#[inline(always)]
-fn walk<P: Packet + ?Sized>(packet: &P, first: u8, start: usize) -> Result<Walked, Reason> {
-    let mut at = Walked { protocol: first, offset: start, fragment: Fragment::Whole };
-    for _ in 0..MAX_EXTENSIONS {
-        if !is_extension(at.protocol) {
-            return Ok(at);
-        }
-        let [next, length, b2, b3]: [u8; 4] = packet.read(at.offset).ok_or(Reason::Malformed)?;
-        let this = at.protocol;
-        at.protocol = next;
-        if this == extension::FRAGMENT {
-            let id = packet.read(at.offset + 4).map(u32::from_be_bytes).ok_or(Reason::Malformed)?;
-            let word = u16::from_be_bytes([b2, b3]);
-            at.offset += 8;
-            if word & OFFSET != 0 {
-                at.fragment = Fragment::Later { id, at: word & OFFSET };
-                return Ok(at);
-            }
-            if word & MORE_FRAGMENTS != 0 {
-                at.fragment = Fragment::First { id };
-            }
-            continue;
-        }
-        let misplaced = this == extension::HOP_BY_HOP && at.offset != start;
-        if misplaced || (this == extension::ROUTING && b2 == ROUTING_TYPE_0) {
-            return Err(Reason::ExtHeader);
-        }
-        at.offset += (usize::from(length) + 1) * 8;
+/// Where a walk over the extension headers ended, in one word: a function in the kernel returns it.
+///
+/// The offset behind them in bits 0 to 15, the offset of the fragment header (0: none) in bits 16 to 31, the protocol
+/// in bits 32 to 39, and in bits 40 to 47 the number of the reason why it stopped (0: it did not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk(u64);
+
+impl Walk {
+    /// Six extension headers end within 12.5 KiB. The verifier learns it from this mask.
+    const OFFSET: u64 = 0x3fff;
+
+    #[inline(always)]
+    const fn arrived(offset: u32, fragment: u32, protocol: u8) -> Self {
+        Self((protocol as u64) << 32 | (fragment as u64 & Self::OFFSET) << 16 | offset as u64 & Self::OFFSET)
     }
-    if is_extension(at.protocol) { Err(Reason::ExtHeader) } else { Ok(at) }
+
+    #[inline(always)]
+    const fn stopped(reason: Reason) -> Self {
+        Self((reason as u64) << 40)
+    }
+
+    /// As it is returned.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// As it was returned.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    #[inline(always)]
+    const fn stop(self) -> u8 {
+        (self.0 >> 40) as u8
+    }
+
+    #[inline(always)]
+    const fn protocol(self) -> u8 {
+        (self.0 >> 32) as u8
+    }
+
+    #[inline(always)]
+    const fn fragment(self) -> u32 {
+        (self.0 >> 16 & Self::OFFSET) as u32
+    }
+
+    #[inline(always)]
+    const fn offset(self) -> u32 {
+        (self.0 & Self::OFFSET) as u32
+    }
+}
+
+/// Walks over the extension headers from `first` at `start`, up to the transport header or into a later fragment.
+#[inline(always)]
+pub fn walk<P: Packet + ?Sized>(packet: &P, first: u8, start: u32) -> Walk {
+    let (mut protocol, mut at, mut fragmented) = (first, start, 0);
+    for position in 0..MAX_EXTENSIONS {
+        let Some([next, length, b2, b3]) = packet.read(at) else { return Walk::stopped(Reason::Malformed) };
+        let size = (u32::from(length) + 1) * 8;
+        let word = u16::from_be_bytes([b2, b3]);
+        let last = match protocol {
+            extension::FRAGMENT => {
+                fragmented = at;
+                at += 8;
+                word & OFFSET != 0
+            }
+            extension::HOP_BY_HOP if position != 0 => return Walk::stopped(Reason::ExtHeader),
+            extension::ROUTING if b2 == ROUTING_TYPE_0 => return Walk::stopped(Reason::ExtHeader),
+            _ => {
+                at += size;
+                false
+            }
+        };
+        protocol = next;
+        if last || !is_extension(next) {
+            return Walk::arrived(at, fragmented, protocol);
+        }
+    }
+    Walk::stopped(Reason::ExtHeader)
+}
+
+/// Goes behind the extension headers, if there are any.
+#[inline(always)]
+fn pass_extensions<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
+    if !is_extension(headers.protocol) {
+        return Ok(());
+    }
+    let walk = packet.walk(headers.protocol, headers.offset);
+    match walk.stop() {
+        0 => {}
+        stop if stop == Reason::ExtHeader as u8 => return Err(Reason::ExtHeader),
+        _ => return Err(Reason::Malformed),
+    }
+    headers.offset = walk.offset();
+    headers.protocol = walk.protocol();
+    if walk.fragment() != 0 {
+        let [_, _, o0, o1, i0, i1, i2, i3]: [u8; 8] =
+            packet.read(walk.fragment()).ok_or(Reason::Malformed)?;
+        fragment(headers, u16::from_be_bytes([o0, o1]), u32::from_be_bytes([i0, i1, i2, i3]));
+    }
+    Ok(())
+}
+
+/// A datagram in one fragment is whole (RFC 6946).
+#[inline(always)]
+const fn fragment(headers: &mut Headers, word: u16, id: u32) {
+    if word & (OFFSET | MORE_FRAGMENTS) != 0 {
+        headers.fragment_id = id;
+        headers.fragment_at = word & OFFSET;
+        headers.fragment = if word & OFFSET == 0 { Fragment::First } else { Fragment::Later };
+    }
 }
 
 #[inline(always)]

@@ -1,0 +1,142 @@
+//! State before policy: a packet of a live flow passes, any other must be allowed to begin one.
+
+use super::{Decision, policy, tcp};
+use crate::{
+    Direction, Reason, Tables,
+    flow::{FlowKey, FlowState},
+    sight::{Part, Sight},
+    tables::Live,
+};
+
+/// Judges a packet of a flow.
+///
+/// # Errors
+///
+/// A refusal.
+#[inline(always)]
+pub(super) fn judge<T: Tables>(
+    sight: &Sight,
+    direction: Direction,
+    tables: &T,
+) -> Result<Decision, Decision> {
+    let mut ruled = Decision::plain(Reason::NoState);
+    if matches!(sight.part, Part::Begins) {
+        // A SYN to a port that nothing documents is dropped before the state tables are asked.
+        ruled = policy::look_up(sight.service(direction), &sight.headers.remote(direction), tables);
+        if !ruled.passes() {
+            return Err(ruled);
+        }
+    }
+    match tables.find(&sight.key) {
+        Some(live) => known(sight, live, ruled, direction, tables),
+        None => unknown(sight, ruled, direction, tables),
+    }
+}
+
+#[inline(always)]
+fn known<T: Tables>(
+    sight: &Sight,
+    mut live: Live<T::Slot>,
+    ruled: Decision,
+    direction: Direction,
+    tables: &T,
+) -> Result<Decision, Decision> {
+    let key = &sight.key;
+    match sight.part {
+        Part::Reports => return Ok(Decision::under(Reason::Related, live.state.rule())),
+        Part::Begins => {
+            if tcp::begins_again(&live, direction)? == Again::GoesOn {
+                return Ok(ruled.because(Reason::Established));
+            }
+            tables.end(key);
+            return begin(ruled, key, direction, tables);
+        }
+        Part::GoesOn | Part::Sends | Part::Answers | Part::Dhcp => {}
+        Part::Judged | Part::Link | Part::Follows | Part::Message => return Err(Reason::Internal.into()),
+    }
+    if live.state.generation() != tables.generation() {
+        live.state = by_this_generation(key, live.state, tables)?;
+    }
+    if matches!(sight.part, Part::GoesOn) {
+        tcp::goes_on(&sight.headers, &live, key, direction, tables)?;
+    } else {
+        datagram(&live, key, direction, tables);
+    }
+    Ok(Decision::under(Reason::Established, live.state.rule()))
+}
+
+/// What a SYN means on a flow that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Nothing: it goes on.
+    GoesOn,
+    /// It begins anew.
+    Begins,
+}
+
+/// The first answer makes a flow without connections live.
+#[inline(always)]
+fn datagram<T: Tables>(live: &Live<T::Slot>, key: &FlowKey, direction: Direction, tables: &T) {
+    if live.established {
+        tables.refresh(live, key, live.state.at(tables.now()));
+    } else if live.state.began() != direction {
+        tables.establish(key, live.state.answered().at(tables.now()));
+    }
+}
+
+#[inline(always)]
+fn unknown<T: Tables>(
+    sight: &Sight,
+    ruled: Decision,
+    direction: Direction,
+    tables: &T,
+) -> Result<Decision, Decision> {
+    let key = &sight.key;
+    match sight.part {
+        Part::GoesOn => tcp::adopt(&sight.headers, key, direction, tables),
+        Part::Begins => begin(ruled, key, direction, tables),
+        Part::Sends | Part::Dhcp => begin(allowed(sight, direction, tables)?, key, direction, tables),
+        Part::Answers => Err(Reason::NoState.into()),
+        Part::Reports => Err(Reason::IcmpUnrelated.into()),
+        Part::Judged | Part::Link | Part::Follows | Part::Message => Err(Reason::Internal.into()),
+    }
+}
+
+/// A protocol that nothing documents is named as such: it has no port.
+#[inline(always)]
+fn allowed<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<Decision, Decision> {
+    let ruled = policy::look_up(sight.service(direction), &sight.headers.remote(direction), tables);
+    if ruled.passes() {
+        Ok(ruled)
+    } else if ruled.is(Reason::NoRule) && !sight.headers.has_number() {
+        Err(Reason::Protocol.into())
+    } else {
+        Err(ruled)
+    }
+}
+
+/// Lets a flow begin.
+#[inline(always)]
+fn begin<T: Tables>(
+    ruled: Decision,
+    key: &FlowKey,
+    direction: Direction,
+    tables: &T,
+) -> Result<Decision, Decision> {
+    policy::ends(key, tables)?;
+    tables
+        .begin(key, FlowState::new(key.protocol(), direction, ruled.id(), tables.generation(), tables.now()));
+    Ok(ruled)
+}
+
+/// A flow that an older generation let begin goes on under its new rule, or ends.
+#[inline(always)]
+fn by_this_generation<T: Tables>(key: &FlowKey, state: FlowState, tables: &T) -> Result<FlowState, Decision> {
+    let ruled = policy::look_up(key.service(state.began()), &key.remote(), tables);
+    if ruled.passes() {
+        Ok(state.under(ruled.id(), tables.generation()))
+    } else {
+        tables.end(key);
+        Err(ruled)
+    }
+}

@@ -1,0 +1,133 @@
+//! What is seen of a packet before any table is asked: its headers, its flow, and its part there.
+
+mod icmp;
+
+use crate::{
+    Direction, Packet, Reason, Service,
+    flow::FlowKey,
+    number::{dhcp, protocol},
+    parse::{Fragment, Headers, parse},
+};
+
+/// Everything that a verdict needs of a packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The flow that it belongs to; for an ICMP error the flow that it is about. [`Sight::complete`] sets it where
+    /// the headers tell all of it.
+    pub key: FlowKey,
+    /// What was read.
+    pub headers: Headers,
+    /// What it is to the state tables.
+    pub part: Part,
+    /// For [`Part::Judged`]: the reason's number.
+    judged: u8,
+}
+
+/// A packet's part in its flow.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// It is judged without any table.
+    #[default]
+    Judged,
+    /// Not IP.
+    Link,
+    /// A later fragment.
+    Follows,
+    /// Between a DHCP client on this host and a server.
+    Dhcp,
+    /// A message without a flow: IGMP, or ICMP that is neither echo nor error.
+    Message,
+    /// A TCP connection's SYN.
+    Begins,
+    /// Any other packet of TCP.
+    GoesOn,
+    /// Begins a flow without connections, or is part of one.
+    Sends,
+    /// The answer of an echo.
+    Answers,
+    /// An ICMP error about a packet of the flow.
+    Reports,
+}
+
+impl Sight {
+    /// The reason of [`Part::Judged`], by number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn judged(&self) -> u8 {
+        self.judged
+    }
+
+    /// What the packet asks for, if it begins a flow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn service(&self, direction: Direction) -> Service {
+        Service { direction, protocol: self.headers.protocol, number: self.headers.number }
+    }
+
+    /// Sets the key of a flow with ports or by protocol number. Not in [`look`]: in the kernel the parser's stack is
+    /// the scarcest.
+    #[inline(always)]
+    pub const fn complete(&mut self, direction: Direction) {
+        if !matches!(self.headers.protocol, protocol::ICMP | protocol::ICMPV6) {
+            self.key = self.headers.flow(direction);
+        }
+    }
+
+    #[inline(always)]
+    const fn judge(&mut self, reason: Reason) {
+        self.part = Part::Judged;
+        self.judged = reason as u8;
+    }
+}
+
+/// Reads a packet; `sight` comes as its default.
+#[inline(always)]
+pub fn look<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut Sight) {
+    if let Err(reason) = parse(packet, &mut sight.headers) {
+        sight.judge(reason);
+        return;
+    }
+    let headers = &sight.headers;
+    if !headers.is_ip() {
+        sight.part = Part::Link;
+        return;
+    }
+    if matches!(headers.fragment, Fragment::Later) {
+        sight.part = Part::Follows;
+        return;
+    }
+    match headers.protocol {
+        protocol::TCP => sight.part = if headers.begins() { Part::Begins } else { Part::GoesOn },
+        protocol::UDP => sight.part = if is_dhcp(headers, direction) { Part::Dhcp } else { Part::Sends },
+        protocol::ICMP | protocol::ICMPV6 | protocol::IGMP => packet.message(direction, sight),
+        _ => sight.part = Part::Sends,
+    }
+}
+
+/// Completes what is seen of an ICMP or IGMP message: on the other family these three mean nothing.
+#[inline(always)]
+pub fn message<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut Sight) {
+    let of_v4 = sight.headers.protocol != protocol::ICMPV6;
+    if of_v4 != sight.headers.is_v4() {
+        sight.judge(Reason::Protocol);
+    } else if sight.headers.protocol == protocol::IGMP {
+        sight.part = Part::Message;
+    } else {
+        icmp::look(packet, direction, sight);
+    }
+}
+
+/// Between this host's client and any server (RFC 2131, section 4.1; RFC 8415, section 7.2).
+#[inline(always)]
+const fn is_dhcp(headers: &Headers, direction: Direction) -> bool {
+    let (client, server) = match direction {
+        Direction::Ingress => (headers.number, headers.source_port),
+        Direction::Egress => (headers.source_port, headers.number),
+    };
+    if headers.is_v4() {
+        return client == dhcp::CLIENT && server == dhcp::SERVER;
+    }
+    client == dhcp::CLIENT_V6 && server == dhcp::SERVER_V6 && headers.source.is_link_local_v6()
+}

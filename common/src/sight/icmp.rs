@@ -1,0 +1,116 @@
+//! ICMP and ICMPv6: echo by state, errors only about live flows, discovery only from the link.
+
+use super::{Part, Sight};
+use crate::{
+    Direction, Packet, Reason,
+    number::{icmp, icmpv6, protocol},
+    parse::{Headers, quoted},
+};
+
+/// Neighbour discovery proves by it that it comes from the link (RFC 4861, section 6.1).
+const FROM_THE_LINK: u8 = 255;
+/// Listener discovery never leaves the link (RFC 3810, section 5).
+const FOR_THE_LINK: u8 = 1;
+
+/// What a message is.
+enum Meaning {
+    Request,
+    Reply,
+    Error,
+    Redirect,
+    Neighbour,
+    Listener,
+    Other,
+}
+
+#[inline(always)]
+pub(super) fn look<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut Sight) {
+    let headers = sight.headers;
+    match meaning(&headers) {
+        Meaning::Request | Meaning::Reply if headers.flags != 0 => sight.judge(Reason::Malformed),
+        Meaning::Request => {
+            sight.key = headers.echo(direction, direction);
+            sight.part = Part::Sends;
+        }
+        Meaning::Reply => {
+            sight.key = headers.echo(direction, direction.opposite());
+            sight.part = Part::Answers;
+        }
+        Meaning::Error => error(packet, &headers, direction, sight),
+        Meaning::Redirect => sight.judge(Reason::Redirect),
+        Meaning::Neighbour => sight.judge(neighbour(&headers)),
+        Meaning::Listener => sight.judge(listener(&headers, direction)),
+        Meaning::Other => sight.part = Part::Message,
+    }
+}
+
+#[inline(always)]
+const fn meaning(headers: &Headers) -> Meaning {
+    let kind = headers.number as u8;
+    if headers.protocol == protocol::ICMP { meaning_v4(kind) } else { meaning_v6(kind) }
+}
+
+#[inline(always)]
+const fn meaning_v4(kind: u8) -> Meaning {
+    match kind {
+        icmp::ECHO => Meaning::Request,
+        icmp::ECHO_REPLY => Meaning::Reply,
+        icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM => Meaning::Error,
+        icmp::REDIRECT => Meaning::Redirect,
+        _ => Meaning::Other,
+    }
+}
+
+#[inline(always)]
+const fn meaning_v6(kind: u8) -> Meaning {
+    match kind {
+        icmpv6::ECHO => Meaning::Request,
+        icmpv6::ECHO_REPLY => Meaning::Reply,
+        icmpv6::UNREACHABLE..=icmpv6::PARAMETER_PROBLEM => Meaning::Error,
+        icmpv6::REDIRECT => Meaning::Redirect,
+        icmpv6::ROUTER_SOLICITATION
+        | icmpv6::ROUTER_ADVERTISEMENT
+        | icmpv6::NEIGHBOUR_SOLICITATION
+        | icmpv6::NEIGHBOUR_ADVERTISEMENT => Meaning::Neighbour,
+        icmpv6::LISTENER_QUERY
+        | icmpv6::LISTENER_REPORT
+        | icmpv6::LISTENER_DONE
+        | icmpv6::LISTENER_REPORT_V2 => Meaning::Listener,
+        _ => Meaning::Other,
+    }
+}
+
+/// RFC 4861, sections 6.1 and 7.1.
+#[inline(always)]
+const fn neighbour(headers: &Headers) -> Reason {
+    let advertises = headers.number == icmpv6::ROUTER_ADVERTISEMENT as u16;
+    let from_router = !advertises || headers.source.is_link_local_v6();
+    if headers.hop_limit == FROM_THE_LINK && from_router { Reason::BaselineNdp } else { Reason::HopLimit }
+}
+
+/// RFC 3810, sections 5.1.14 and 5.2.13: from a link-local address, reports also before there is one. What the host
+/// itself sends can't be forged from afar.
+#[inline(always)]
+const fn listener(headers: &Headers, direction: Direction) -> Reason {
+    let unready = headers.number != icmpv6::LISTENER_QUERY as u16 && headers.source.is_unspecified();
+    let near = headers.source.is_link_local_v6() || unready || matches!(direction, Direction::Egress);
+    if headers.hop_limit == FOR_THE_LINK && near { Reason::BaselineMld } else { Reason::HopLimit }
+}
+
+/// An error passes when it goes to the sender of a packet of a live flow, and quotes that packet.
+#[inline(always)]
+fn error<P: Packet + ?Sized>(packet: &P, headers: &Headers, direction: Direction, sight: &mut Sight) {
+    let mut inner = Headers::default();
+    if !quoted(packet, headers, &mut inner) || inner.source != headers.destination {
+        sight.judge(Reason::IcmpUnrelated);
+        return;
+    }
+    // The quoted packet went the other way.
+    let went = direction.opposite();
+    sight.part = Part::Reports;
+    sight.key = match (inner.protocol, inner.number as u8) {
+        (protocol::ICMP, icmp::ECHO) | (protocol::ICMPV6, icmpv6::ECHO) => inner.echo(went, went),
+        (protocol::ICMP | protocol::ICMPV6, _) => inner.echo(went, direction),
+        _ => inner.flow(went),
+    };
+}

@@ -1,0 +1,122 @@
+//! A frame at the TC hooks.
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::{bpf_get_socket_uid, bpf_skb_cgroup_id, bpf_skb_load_bytes},
+    programs::TcContext,
+};
+use portreeve_common::{
+    Direction, Packet, Sight,
+    parse::{Walk, walk},
+    sight::message,
+};
+
+use super::{Frame, MAX_OFFSET, by_helper, direct};
+use crate::maps;
+
+/// A socket buffer, of which the linear part is read directly and the pages by a helper.
+pub(crate) struct Skb<'a> {
+    ctx: &'a TcContext,
+    data: usize,
+    end: usize,
+}
+
+impl<'a> Skb<'a> {
+    /// The frame of a context.
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'a TcContext) -> Self {
+        Self { ctx, data: ctx.data(), end: ctx.data_end() }
+    }
+
+    #[inline(always)]
+    const fn raw(&self) -> *mut __sk_buff {
+        self.ctx.skb.skb
+    }
+}
+
+impl Packet for Skb<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        direct(self.data, self.end, offset).or_else(|| Helped(self.raw()).read(offset))
+    }
+
+    #[inline(always)]
+    fn walk(&self, first: u8, start: u32) -> Walk {
+        Walk::from_word(portreeve_walk_skb(self.raw(), first.into(), start))
+    }
+
+    #[inline(always)]
+    fn message(&self, direction: Direction, sight: &mut Sight) {
+        portreeve_message_skb(self.raw(), direction.index(), sight);
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        match maps::trace() {
+            Some(trace) => trace.length,
+            None => self.ctx.len(),
+        }
+    }
+
+    #[inline(always)]
+    fn tag_beside(&self) -> bool {
+        // SAFETY: the context is the program's own, and the field is readable in classifiers.
+        unsafe { (*self.raw()).vlan_present != 0 }
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        // SAFETY: the context is the program's own, and the field is readable in classifiers.
+        let segments = unsafe { (*self.raw()).gso_segs };
+        if segments == 0 { 1 } else { segments }
+    }
+}
+
+/// A frame that is read by the helper alone, for functions that the verifier proves apart.
+struct Helped(*mut __sk_buff);
+
+impl Packet for Helped {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        by_helper(|to| {
+            // SAFETY: the helper writes `N` bytes to the scratch value, or refuses where the frame ends before.
+            unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to, N as u32) }
+        })
+    }
+
+    fn length(&self) -> u32 {
+        0
+    }
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_walk_skb(ctx: *mut __sk_buff, first: u32, start: u32) -> u64 {
+    walk(&Helped(ctx), first as u8, start).word()
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_message_skb(ctx: *mut __sk_buff, direction: u32, sight: *mut Sight) -> u32 {
+    if sight.is_null() {
+        return 0;
+    }
+    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
+    // SAFETY: the verifier lets only memory of this size or null through, and the caller holds it alone.
+    message(&Helped(ctx), direction, unsafe { &mut *sight });
+    0
+}
+
+impl Frame for Skb<'_> {
+    #[inline(always)]
+    fn sender(&self) -> (u64, u32) {
+        // SAFETY: the context is the program's own; the helper answers 0 where no socket sent it.
+        let cgroup = unsafe { bpf_skb_cgroup_id(self.raw()) };
+        // SAFETY: as above; without a socket the helper answers the overflow user.
+        let uid = unsafe { bpf_get_socket_uid(self.raw()) };
+        (cgroup, uid)
+    }
+}

@@ -1,0 +1,109 @@
+//! A frame at the XDP hook.
+
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::XdpContext,
+};
+use portreeve_common::{
+    Direction, Packet, Sight,
+    parse::{Walk, walk},
+    sight::message,
+};
+
+use super::{Frame, MAX_OFFSET, by_helper, direct};
+use crate::maps;
+
+/// A frame, of which the first buffer is read directly and the others by a helper.
+pub(crate) struct Xdp<'a> {
+    ctx: &'a XdpContext,
+    data: usize,
+    end: usize,
+}
+
+impl<'a> Xdp<'a> {
+    /// The frame of a context.
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
+        Self { ctx, data: ctx.data(), end: ctx.data_end() }
+    }
+}
+
+impl Packet for Xdp<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        direct(self.data, self.end, offset).or_else(|| Helped(self.ctx.ctx).read(offset))
+    }
+
+    #[inline(always)]
+    fn walk(&self, first: u8, start: u32) -> Walk {
+        Walk::from_word(portreeve_walk_xdp(self.ctx.ctx, first.into(), start))
+    }
+
+    #[inline(always)]
+    fn message(&self, direction: Direction, sight: &mut Sight) {
+        portreeve_message_xdp(self.ctx.ctx, direction.index(), sight);
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        match maps::trace() {
+            Some(trace) => trace.length,
+            None => (self.end - self.data) as u32,
+        }
+    }
+
+    #[inline(always)]
+    fn reaches(&self, length: u32) -> bool {
+        length <= self.length() || length <= self.whole()
+    }
+}
+
+impl Xdp<'_> {
+    /// Length of all buffers.
+    #[inline(always)]
+    fn whole(&self) -> u32 {
+        // SAFETY: the context is the program's own.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as u32 }
+    }
+}
+
+/// A frame that is read by the helper alone, for functions that the verifier proves apart.
+struct Helped(*mut xdp_md);
+
+impl Packet for Helped {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        by_helper(|to| {
+            // SAFETY: the helper writes `N` bytes to the scratch value, or refuses where the frame ends before.
+            unsafe { bpf_xdp_load_bytes(self.0, offset, to, N as u32) }
+        })
+    }
+
+    fn length(&self) -> u32 {
+        0
+    }
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_walk_xdp(ctx: *mut xdp_md, first: u32, start: u32) -> u64 {
+    walk(&Helped(ctx), first as u8, start).word()
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_message_xdp(ctx: *mut xdp_md, direction: u32, sight: *mut Sight) -> u32 {
+    if sight.is_null() {
+        return 0;
+    }
+    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
+    // SAFETY: the verifier lets only memory of this size or null through, and the caller holds it alone.
+    message(&Helped(ctx), direction, unsafe { &mut *sight });
+    0
+}
+
+impl Frame for Xdp<'_> {}

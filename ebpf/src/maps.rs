@@ -1,0 +1,210 @@
+//! The maps, and the constants that user space sets before a program is loaded.
+//!
+//! Large tables lie in pages of a few KiB, so that user space moves them in few calls. Policy is there twice: the
+//! lowest bit of a generation says which half it has.
+
+use core::ptr;
+
+use aya_ebpf::{
+    Global,
+    btf_maps::Array as BtfArray,
+    macros::{btf_map, map},
+    maps::{Array, LruHashMap, PerCpuArray},
+};
+use portreeve_common::{
+    Service,
+    class::{MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
+    counter::{
+        FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PORTS_PER_PAGE, REASON_SLOTS, TALKER_SETS,
+        TalkerSet, Tally,
+    },
+    settings::Settings,
+    table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
+    tables::{FragmentKey, FragmentState},
+    trace::Trace,
+};
+
+/// Generations that are held: the current one and the one before or after it.
+const HALVES: u32 = 2;
+/// Words in a page of the class table and of the shared rules.
+const WORDS: u32 = 2_048;
+/// Classes in a page.
+const PEERINGS_PER_PAGE: u32 = 64;
+/// Buckets in a page of the peer table.
+const BUCKETS_PER_PAGE: u32 = 32;
+const CLASS_PAGES: u32 = Service::SLOTS / WORDS;
+const PEERING_PAGES: u32 = MAX_CLASSES / PEERINGS_PER_PAGE;
+const PEER_PAGES: u32 = PEER_BUCKETS / BUCKETS_PER_PAGE;
+const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
+/// Datagrams in fragments that are followed at once.
+const FRAGMENTED: u32 = 4_096;
+
+/// The longest piece of a frame that is read at once.
+pub(crate) const SCRATCH_BYTES: usize = 32;
+
+const _: () = assert!(Service::SLOTS % WORDS == 0);
+
+#[map]
+static SWITCH: Array<u64> = Array::with_max_entries(1, 0);
+#[map]
+static SETTINGS: Array<Settings> = Array::with_max_entries(HALVES, 0);
+#[map]
+static CLASSES: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
+#[map]
+static PEERINGS: Array<[Peering; PEERINGS_PER_PAGE as usize]> =
+    Array::with_max_entries(HALVES * PEERING_PAGES, 0);
+#[map]
+static PEERS: Array<[PeerBucket; BUCKETS_PER_PAGE as usize]> =
+    Array::with_max_entries(HALVES * PEER_PAGES, 0);
+#[map]
+static SHARED: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * SHARED_PAGES, 0);
+
+#[btf_map]
+pub(crate) static ESTABLISHED: BtfArray<FlowSet, { ESTABLISHED_SETS as usize }> = BtfArray::new();
+#[btf_map]
+pub(crate) static EMBRYONIC: BtfArray<FlowSet, { EMBRYONIC_SETS as usize }> = BtfArray::new();
+#[map]
+pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> =
+    LruHashMap::with_max_entries(FRAGMENTED, 0);
+
+#[map]
+pub(crate) static FLOWS: PerCpuArray<FlowCounter> = PerCpuArray::with_max_entries(MAX_RULES, 0);
+#[map]
+pub(crate) static PORTS: PerCpuArray<[u64; PORTS_PER_PAGE as usize]> =
+    PerCpuArray::with_max_entries(PORT_PAGES, 0);
+#[map]
+pub(crate) static REASONS: PerCpuArray<Tally> =
+    PerCpuArray::with_max_entries(MAX_INTERFACES * REASON_SLOTS, 0);
+#[map]
+pub(crate) static TALKERS: PerCpuArray<TalkerSet> = PerCpuArray::with_max_entries(TALKER_SETS, 0);
+#[map]
+static HAPPENINGS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Happening::COUNT, 0);
+#[map]
+static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES]> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static TRACE: Array<Trace> = Array::with_max_entries(1, 0);
+
+/// The interface's place in the reasons' counters.
+#[unsafe(no_mangle)]
+static INTERFACE: Global<u32> = Global::new(0);
+/// 1 for a program that is loaded to be asked, not to be attached.
+#[unsafe(no_mangle)]
+static TRACED: Global<u32> = Global::new(0);
+/// Secret words of the state tables' hash.
+#[unsafe(no_mangle)]
+static SECRET: Global<[u64; 4]> = Global::new([0; 4]);
+/// Sets of the state tables.
+#[unsafe(no_mangle)]
+static SETS: Global<[u32; 2]> = Global::new([ESTABLISHED_SETS, EMBRYONIC_SETS]);
+
+/// The word that says which generation is in force.
+#[inline(always)]
+pub(crate) fn switch() -> u64 {
+    match SWITCH.get_ptr(0) {
+        // SAFETY: the pointer is into the map's only value. Volatile: user space stores there at any time.
+        Some(word) => unsafe { ptr::read_volatile(word) },
+        None => 0,
+    }
+}
+
+/// A generation's settings.
+#[inline(always)]
+pub(crate) fn settings(generation: u16) -> Option<&'static Settings> {
+    let settings = SETTINGS.get_ptr(half(generation))?;
+    // SAFETY: array maps outlive the program, and only the half that is not in force is written.
+    Some(unsafe { &*settings })
+}
+
+/// The class word of a slot.
+#[inline(always)]
+pub(crate) fn class(generation: u16, slot: u32) -> u16 {
+    word(CLASSES.get_ptr(half(generation) * CLASS_PAGES + slot / WORDS), slot).unwrap_or(0)
+}
+
+/// An entry of the list of shared rules.
+#[inline(always)]
+pub(crate) fn shared(generation: u16, index: u32) -> Option<u16> {
+    let page = (index / WORDS) & (SHARED_PAGES - 1);
+    word(SHARED.get_ptr(half(generation) * SHARED_PAGES + page), index)
+}
+
+/// A numbered class.
+#[inline(always)]
+pub(crate) fn peering(generation: u16, number: u16) -> Option<&'static Peering> {
+    let number = u32::from(number);
+    let page = (number / PEERINGS_PER_PAGE) & (PEERING_PAGES - 1);
+    let page = PEERINGS.get_ptr(half(generation) * PEERING_PAGES + page)?.cast::<Peering>();
+    // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
+    let place = unsafe { page.add((number % PEERINGS_PER_PAGE) as usize) };
+    // SAFETY: as above; only the half that is not in force is written.
+    Some(unsafe { &*place })
+}
+
+/// A bucket of the peer table; the index wraps.
+#[inline(always)]
+pub(crate) fn peers(generation: u16, bucket: u32) -> Option<&'static PeerBucket> {
+    let page = (bucket / BUCKETS_PER_PAGE) & (PEER_PAGES - 1);
+    let page = PEERS.get_ptr(half(generation) * PEER_PAGES + page)?.cast::<PeerBucket>();
+    // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
+    let place = unsafe { page.add((bucket % BUCKETS_PER_PAGE) as usize) };
+    // SAFETY: as above; only the half that is not in force is written.
+    Some(unsafe { &*place })
+}
+
+/// What a program that is loaded for tracing was asked; `None`, known to the verifier, in all others.
+#[inline(always)]
+pub(crate) fn trace() -> Option<&'static mut Trace> {
+    if TRACED.load() == 0 {
+        return None;
+    }
+    let trace = TRACE.get_ptr_mut(0)?;
+    // SAFETY: the map's only value; a traced program runs one packet at a time.
+    Some(unsafe { &mut *trace })
+}
+
+/// The interface's place in the reasons' counters.
+#[inline(always)]
+pub(crate) fn interface() -> u32 {
+    INTERFACE.load()
+}
+
+/// Secret words of the state tables' hash.
+#[inline(always)]
+pub(crate) fn secret() -> [u64; 4] {
+    SECRET.load()
+}
+
+/// Sets of the established and of the embryonic table.
+#[inline(always)]
+pub(crate) fn sets() -> [u32; 2] {
+    SETS.load()
+}
+
+/// Where helpers put pieces of a frame.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<*mut u8> {
+    SCRATCH.get_ptr_mut(0).map(<*mut [u8; SCRATCH_BYTES]>::cast)
+}
+
+/// Counts one of the things that happen to the tables.
+#[inline(always)]
+pub(crate) fn happened(what: Happening) {
+    if let Some(count) = HAPPENINGS.get_ptr_mut(what as u32) {
+        // SAFETY: this CPU's own value, and no other program runs on it meanwhile.
+        unsafe { *count += 1 };
+    }
+}
+
+#[inline(always)]
+const fn half(generation: u16) -> u32 {
+    generation as u32 & (HALVES - 1)
+}
+
+#[inline(always)]
+fn word(page: Option<*const [u16; WORDS as usize]>, index: u32) -> Option<u16> {
+    let page = page?.cast::<u16>();
+    // SAFETY: the index is below the page's length.
+    let place = unsafe { page.add((index % WORDS) as usize) };
+    // SAFETY: as above; a value of an array map lives as long as the program.
+    Some(unsafe { *place })
+}

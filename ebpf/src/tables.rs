@@ -1,0 +1,163 @@
+//! The decision core's look-ups over the kernel's maps.
+
+use portreeve_common::{
+    Address, Decision, Direction, Reason, Service, Sight, Tables,
+    class::{Class, PeerBucket, Peering, RuleId},
+    decide::{self, decide},
+    flow::{FlowKey, FlowState},
+    settings::Settings,
+    tables::{FragmentKey, FragmentState, Live},
+};
+
+use crate::{flows, maps};
+
+/// One generation, as one packet sees it.
+pub(crate) struct KernelTables {
+    generation: u16,
+    now: u64,
+    settings: &'static Settings,
+}
+
+impl KernelTables {
+    /// `None` where the generation's settings are missing.
+    #[inline(always)]
+    pub(crate) fn new(generation: u16, now: u64) -> Option<Self> {
+        Some(Self { generation, now, settings: maps::settings(generation)? })
+    }
+}
+
+impl Tables for KernelTables {
+    type Slot = flows::Slot;
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    #[inline(always)]
+    fn generation(&self) -> u16 {
+        self.generation
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> &Settings {
+        self.settings
+    }
+
+    #[inline(always)]
+    fn class(&self, service: Service) -> Class {
+        Class::from_word(maps::class(self.generation, service.slot()))
+    }
+
+    #[inline(always)]
+    fn peering(&self, number: u16) -> Option<&Peering> {
+        maps::peering(self.generation, number)
+    }
+
+    #[inline(always)]
+    fn peers(&self, bucket: u32) -> Option<&PeerBucket> {
+        maps::peers(self.generation, bucket)
+    }
+
+    #[inline(always)]
+    fn shared(&self, index: u32) -> Option<RuleId> {
+        maps::shared(self.generation, index)
+    }
+
+    #[inline(always)]
+    fn among(&self, number: u16, remote: &Address) -> Decision {
+        Decision::from_word(portreeve_among(self.generation.into(), number.into(), remote))
+    }
+
+    #[inline(always)]
+    fn protects(&self, address: &Address) -> u16 {
+        portreeve_protects(self.generation.into(), address) as u16
+    }
+
+    #[inline(always)]
+    fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+        flows::find(key, self.settings.limits(), self.now)
+    }
+
+    #[inline(always)]
+    fn begin(&self, key: &FlowKey, state: FlowState) {
+        flows::begin(key, state, self.settings.limits(), self.now);
+    }
+
+    #[inline(always)]
+    fn establish(&self, key: &FlowKey, state: FlowState) {
+        flows::establish(key, state, self.settings.limits(), self.now);
+    }
+
+    #[inline(always)]
+    fn refresh(&self, live: &Live<Self::Slot>, _key: &FlowKey, state: FlowState) {
+        flows::refresh(live, state);
+    }
+
+    #[inline(always)]
+    fn end(&self, key: &FlowKey) {
+        flows::end(key);
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
+        // SAFETY: the value is copied at once; one that is replaced meanwhile is another first fragment's.
+        unsafe { maps::FRAGMENTS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember(&self, key: &FragmentKey, state: FragmentState) {
+        // A refusal leaves the followers without their first fragment: they are dropped and counted.
+        let _unremembered = maps::FRAGMENTS.insert(key, &state, 0);
+    }
+}
+
+/// Judges what was seen of a frame. Without its settings a generation was never written, and passes nothing.
+#[inline(always)]
+pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, now: u64) -> Decision {
+    Decision::from_word(portreeve_judge(sight, direction.index(), generation.into(), now))
+}
+
+/// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
+/// through the parser. It takes plain words and memory only.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_judge(sight: *mut Sight, direction: u32, generation: u32, now: u64) -> u32 {
+    let Some(tables) = KernelTables::new(generation as u16, now) else { return INTERNAL.word() };
+    if sight.is_null() {
+        return INTERNAL.word();
+    }
+    // SAFETY: the verifier lets only memory of this size or null through, and the caller holds it alone.
+    let sight = unsafe { &mut *sight };
+    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
+    decide(sight, direction, &tables).word()
+}
+
+const INTERNAL: Decision = Decision::plain(Reason::Internal);
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_among(generation: u32, number: u32, remote: *const Address) -> u32 {
+    let Some((tables, remote)) = of(generation, remote) else { return INTERNAL.word() };
+    decide::among(number as u16, &remote, &tables).word()
+}
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u32 {
+    let Some((tables, address)) = of(generation, address) else { return 0 };
+    decide::protects(&address, &tables).into()
+}
+
+/// The tables of a generation, and the address that a caller's pointer has.
+#[inline(always)]
+fn of(generation: u32, address: *const Address) -> Option<(KernelTables, Address)> {
+    let tables = KernelTables::new(generation as u16, 0)?;
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: the verifier lets only memory of an address's size or null through.
+    Some((tables, unsafe { *address }))
+}
