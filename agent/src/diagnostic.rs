@@ -71,7 +71,8 @@ impl Report {
         match bytes(path) {
             Ok(bytes) => report.take(bytes),
             Err(error) => report.whole(
-                format!("cannot read the file: {error}"),
+                Severity::Error,
+                format!("cannot read {}: {error}", path.display()),
                 "name a file that exists and that this user may read",
             ),
         }
@@ -99,10 +100,10 @@ impl Report {
         self.push(Severity::Warning, at, message.into(), help.into());
     }
 
-    /// Adds an error about the file as a whole.
-    pub fn whole(&mut self, message: impl Into<String>, help: impl Into<String>) {
+    /// Adds a finding about the file as a whole.
+    pub fn whole(&mut self, severity: Severity, message: impl Into<String>, help: impl Into<String>) {
         self.diagnostics.push(Diagnostic {
-            severity: Severity::Error,
+            severity,
             message: message.into(),
             line: None,
             column: None,
@@ -164,7 +165,7 @@ impl Source {
         };
         let Some(span) = diagnostic.span.clone() else {
             let help = diagnostic.help.as_deref().unwrap_or_default();
-            let title = level.primary_title(format!("{}: {}", self.name, diagnostic.message));
+            let title = level.primary_title(&diagnostic.message);
             return renderer.render(&[title.element(Level::HELP.message(help))]);
         };
         let marked = Snippet::source(&self.text)
@@ -178,8 +179,11 @@ impl Source {
     }
 
     /// The part of a span that stands on its first line: a caret under whole tables helps nobody.
+    ///
+    /// Its ends are moved to whole characters, since a renderer panics within one.
     fn first_line(&self, span: Span) -> Span {
-        let (start, end) = (span.start.min(self.text.len()), span.end.min(self.text.len()));
+        let (start, end) =
+            (self.text.floor_char_boundary(span.start), self.text.ceil_char_boundary(span.end));
         let line_end = self.text.get(start..).and_then(|rest| rest.find('\n')).map(|at| start + at);
         start..line_end.map_or(end, |line_end| end.min(line_end)).max(start)
     }
@@ -224,12 +228,13 @@ mod tests {
         report.take(b"[host]\nname = \"\xff\"\n".to_vec());
         assert_eq!((report.diagnostics[0].line, report.diagnostics[0].column), (Some(2), Some(9)));
         assert!(report.has_errors());
+        assert!(report.render(false).contains("the file is not UTF-8 from here on"));
     }
 
     #[test]
     fn an_unreadable_file_is_a_finding() {
         let report = Report::read(Path::new("/nonexistent/host.toml"));
-        assert!(report.diagnostics[0].message.starts_with("cannot read the file"));
+        assert!(report.diagnostics[0].message.starts_with("cannot read /nonexistent/host.toml: "));
         assert!(report.render(false).contains("/nonexistent/host.toml"));
     }
 }

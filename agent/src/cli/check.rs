@@ -46,7 +46,11 @@ pub struct CheckJson<'r> {
 /// # Errors
 /// The packs can't be read, or nobody takes the output.
 pub fn run(global: &Global, args: &CheckArgs) -> CliResult {
-    let checked = policy::load(&args.host, &global.catalogue()?);
+    let mut checked = policy::load(&args.host, &global.catalogue()?);
+    if let (Ok(policy), Err(error)) = (&mut checked, policy::permissions(&args.host)) {
+        let help = "`run` and `apply` refuse it as it is";
+        policy.report.whole(Severity::Warning, error.to_string(), help);
+    }
     let (policy, report) = match &checked {
         Ok(policy) => (Some(policy), &policy.report),
         Err(report) => (None, report.as_ref()),

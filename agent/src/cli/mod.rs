@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Names the pins, state and run folders, so that several can live on one machine
-    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    #[arg(long, global = true, value_name = "NAME", default_value = "default", value_parser = instance_name)]
     pub instance: String,
     /// Folder of packs that stand in for built-in ones [default: /etc/portreeve/packs if it is there]
     #[arg(long, global = true, value_name = "DIR")]
@@ -81,6 +81,15 @@ impl Global {
     }
 }
 
+/// An instance names folders, so it may not lead out of them.
+fn instance_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=32).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("write up to 32 letters, digits, `-` and `_`".into())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -97,5 +106,6 @@ mod tests {
         let cli = Cli::parse_from(["portreeve", "check", "host.toml", "--instance", "lab"]);
         assert_eq!(cli.global.instance, "lab");
         assert_eq!(Cli::parse_from(["portreeve", "packs"]).global.instance, "default");
+        assert!(Cli::try_parse_from(["portreeve", "packs", "--instance", "../x"]).is_err());
     }
 }

@@ -62,13 +62,19 @@ pub fn table(header: &[&str]) -> Table {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     let width = if io::stdout().is_terminal() { table.width().unwrap_or(PIPED) } else { PIPED };
     table.set_width(width.clamp(*WIDTHS.start(), *WIDTHS.end()));
-    table.set_header(header.iter().map(|word| word.to_uppercase()));
+    if !header.is_empty() {
+        table.set_header(header.iter().map(|word| word.to_uppercase()));
+    }
     table
 }
 
 /// A table as text, without blanks at the ends of lines.
 #[must_use]
-pub fn text(table: &Table) -> String {
+pub fn text(table: &mut Table) -> String {
+    table.discover_columns();
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
     let mut text = String::new();
     for line in table.lines() {
         text.push_str(line.trim_end());

@@ -109,7 +109,7 @@ pub fn text(policy: &Policy, all: bool) -> String {
     for Dormant { flow, role: _, direction, service, origin, why } in off {
         table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
     }
-    output::text(&table)
+    output::text(&mut table)
 }
 
 fn service(rule: &Rule) -> String {

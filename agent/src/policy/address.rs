@@ -21,7 +21,7 @@ pub enum Remote {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
     /// The number after the slash is too large.
-    #[error("the prefix length of `{text}` is out of range: IPv{family} prefixes go from /0 to /{longest}")]
+    #[error("the prefix length of `{text}` is out of range")]
     Length {
         /// As written.
         text: String,
@@ -31,7 +31,7 @@ pub enum RemoteError {
         longest: u8,
     },
     /// Bits are set that the prefix does not cover.
-    #[error("`{text}` has host bits set: write \"{masked}\" for the network or \"{address}\" for the host")]
+    #[error("the prefix `{text}` has host bits set")]
     HostBits {
         /// As written.
         text: String,
@@ -49,6 +49,26 @@ pub enum RemoteError {
     /// A group, broadcast or placeholder address, which no host sends from.
     #[error("`{0}` is not the address of a host")]
     NotAHost(IpAddr),
+}
+
+impl RemoteError {
+    /// What would be right.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Length { text: _, family, longest } => {
+                format!("IPv{family} prefixes go from /0 to /{longest}")
+            }
+            Self::HostBits { text: _, masked, address } => {
+                format!("write \"{masked}\" for the network, or \"{address}\" for the host")
+            }
+            Self::NotAHost(_) => "groups, broadcast and 0.0.0.0 send nothing: write who does".into(),
+            Self::Address(_) | Self::Name(_) => {
+                "write an address, a prefix, a full name like \"api.example.com\", or \"*.example.com\""
+                    .into()
+            }
+        }
+    }
 }
 
 impl FromStr for Remote {
@@ -174,7 +194,10 @@ mod tests {
         for (text, part) in [
             ("198.51.100.0/33", "go from /0 to /32"),
             ("2001:db8::/129", "go from /0 to /128"),
-            ("198.51.100.7/24", "write \"198.51.100.0/24\" for the network or \"198.51.100.7\" for the host"),
+            (
+                "198.51.100.7/24",
+                "write \"198.51.100.0/24\" for the network, or \"198.51.100.7\" for the host",
+            ),
             ("198.51.100.256", "is not an IP address"),
             ("198.51.100", "is not an IP address"),
             ("2001:db8:::1", "is not an IP address"),
@@ -187,8 +210,9 @@ mod tests {
             ("255.255.255.255", "not the address of a host"),
             ("::", "not the address of a host"),
         ] {
-            let error = remote(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            let error = text.parse::<Remote>().unwrap_err();
+            let words = format!("{error}; {}", error.help());
+            assert!(words.contains(part), "{text}: {words}");
         }
     }
 

@@ -123,6 +123,8 @@ pub struct FlowJson<'c> {
     pub port_option: Option<&'c str>,
     /// Peers, addresses and names.
     pub peers: Vec<String>,
+    /// The condition in words; empty: always.
+    pub when: String,
     /// Documented, mirror or implied.
     pub kind: Kind,
     /// Whether an idle flow is drift.
@@ -167,7 +169,7 @@ pub(super) fn detail(entry: &Entry) -> PackDetail<'_> {
         notes: &pack.notes,
         open: &pack.open,
         role: pack.roles.iter().map(role_json).collect(),
-        flow: pack.flows.iter().map(flow_json).collect(),
+        flow: pack.flows.iter().map(|flow| flow_json(pack, flow)).collect(),
     }
 }
 
@@ -191,7 +193,7 @@ fn role_json(role: &Role) -> RoleJson<'_> {
     }
 }
 
-fn flow_json(flow: &Flow) -> FlowJson<'_> {
+fn flow_json<'c>(pack: &'c Pack, flow: &'c Flow) -> FlowJson<'c> {
     FlowJson {
         id: &flow.id,
         role: &flow.role,
@@ -201,6 +203,7 @@ fn flow_json(flow: &Flow) -> FlowJson<'_> {
         service: service(flow),
         port_option: flow.port_option.as_deref(),
         peers: peers(flow),
+        when: pack.role(&flow.role).map(|role| flow.when.words(role)).unwrap_or_default(),
         kind: flow.kind,
         need: flow.need,
         alias_of: flow.alias_of.as_deref(),

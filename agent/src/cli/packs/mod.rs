@@ -53,7 +53,7 @@ fn list(catalogue: &Catalogue) -> String {
         let roles = pack.roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>().join(", ");
         table.add_row([&pack.name, &pack.vendor, &pack.title, &roles, &pack.flows.len().to_string()]);
     }
-    output::text(&table)
+    output::text(&mut table)
 }
 
 fn show(entry: &Entry) -> String {
@@ -79,7 +79,7 @@ fn paragraph(title: &str, lines: &[String]) -> String {
     for line in lines {
         table.add_row(["-", line]);
     }
-    format!("\n{title}:\n{}", output::text(&table))
+    format!("\n{title}:\n{}", output::text(&mut table))
 }
 
 fn show_role(pack: &Pack, role: &Role) -> String {
@@ -100,14 +100,22 @@ fn show_role(pack: &Pack, role: &Role) -> String {
         let default = if peer.required { "required" } else { "off" };
         settings.add_row([&*peer.name, kind, default, &*peer.help]);
     }
-    let mut flows = output::table(&["flow", "row", "direction", "service", "peers", "purpose"]);
+    let mut flows = output::table(&["flow", "row", "direction", "service", "peers", "on when", "purpose"]);
     for flow in pack.flows_of(&role.name) {
-        let peers = peers(flow).join(", ");
-        flows.add_row([&*flow.id, &*flow.row, flow.direction.name(), &service(flow), &peers, &purpose(flow)]);
+        let (peers, when) = (peers(flow).join(", "), when(role, flow));
+        flows.add_row([
+            &*flow.id,
+            &*flow.row,
+            flow.direction.name(),
+            &service(flow),
+            &peers,
+            &when,
+            &purpose(flow),
+        ]);
     }
-    text.push_str(&output::text(&settings));
+    text.push_str(&output::text(&mut settings));
     text.push('\n');
-    text.push_str(&output::text(&flows));
+    text.push_str(&output::text(&mut flows));
     text
 }
 
@@ -154,6 +162,11 @@ fn peers(flow: &Flow) -> Vec<String> {
         PeerRef::Net(net) => crate::policy::address::show(net),
     };
     flow.peers.iter().map(shown).collect()
+}
+
+fn when(role: &Role, flow: &Flow) -> String {
+    let words = flow.when.words(role);
+    if words.is_empty() { "always".into() } else { words }
 }
 
 fn purpose(flow: &Flow) -> String {

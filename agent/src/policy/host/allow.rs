@@ -1,5 +1,7 @@
 //! `[[allow]]`: a site's own flows, on top of the documents.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use portreeve_common::Direction;
 
@@ -56,24 +58,34 @@ pub(super) fn read_all(
     today: Date,
     report: &mut Report,
 ) -> Vec<Allow> {
-    let mut allows: Vec<Allow> = Vec::new();
-    for (index, keys) in tables.into_iter().enumerate() {
-        let Some(mut allow) = read(keys, today, report) else { continue };
-        allow.position = index + 1;
-        if catalogue.documents(&allow.id) || allow.id == PING_ID {
-            let message = format!("id `{}` is a documented flow's", allow.id);
-            report.error(allow.at.clone(), message, "choose an id of the site's own, like \"SITE-1\"");
-        } else if allows.iter().any(|other| other.id == allow.id) {
-            let message = format!("id `{}` stands twice", allow.id);
-            report.error(allow.at.clone(), message, "give each [[allow]] its own id: counters go by it");
+    let mut allows = Vec::new();
+    let mut taken = BTreeSet::new();
+    for (index, mut keys) in tables.into_iter().enumerate() {
+        let at = keys.at();
+        let id = keys.require("id", "add an id, like id = \"SITE-1\": counters go by it", report);
+        let at = id.map_or(at, toml::Spanned::span);
+        let id = id.and_then(|value| id_text(value, report));
+        if let Some(id) = &id {
+            check_id(id, at.clone(), &mut taken, catalogue, report);
         }
-        allows.push(allow);
+        let rest = read(keys, at, today, report);
+        allows.extend(id.zip(rest).map(|(id, allow)| Allow { id, position: index + 1, ..allow }));
     }
     allows
 }
 
-fn read(mut keys: Keys<'_>, today: Date, report: &mut Report) -> Option<Allow> {
-    let id_value = keys.require("id", "add an id, like id = \"SITE-1\": counters go by it", report);
+fn check_id(id: &str, at: Span, taken: &mut BTreeSet<String>, catalogue: &Catalogue, report: &mut Report) {
+    if catalogue.documents(id) || id == PING_ID {
+        let message = format!("id `{id}` is a documented flow's");
+        report.error(at, message, "choose an id of the site's own, like \"SITE-1\"");
+    } else if !taken.insert(id.to_owned()) {
+        let message = format!("id `{id}` stands twice");
+        report.error(at, message, "give each [[allow]] its own id: counters go by it");
+    }
+}
+
+/// Everything but the id and the position.
+fn read(mut keys: Keys<'_>, at: Span, today: Date, report: &mut Report) -> Option<Allow> {
     let direction = keys.require("direction", "add direction = \"ingress\" or \"egress\"", report);
     let protocol = keys.require("protocol", PROTOCOLS, report);
     let port = keys.take("port");
@@ -81,13 +93,10 @@ fn read(mut keys: Keys<'_>, today: Date, report: &mut Report) -> Option<Allow> {
     let reason =
         keys.take("reason").and_then(|value| value::text("reason", value, "write why in quotes", report));
     let expires = keys.take("expires").and_then(|value| date(value, report));
-    let table = keys.at();
     keys.finish(report);
-    let id = id_value.and_then(|value| id(value, report));
     let direction = direction.and_then(|value| value::word("direction", value, report));
     let service = protocol.and_then(|value| service(value, port, report));
     let peers = list.and_then(|value| listed(value, report));
-    let at = id_value.map_or(table, toml::Spanned::span);
     let expired = expires.is_some_and(|last| last < today);
     if let Some(last) = expires.filter(|_| expired) {
         report.warning(
@@ -103,12 +112,12 @@ fn read(mut keys: Keys<'_>, today: Date, report: &mut Report) -> Option<Allow> {
             "add reason = \"…\": reports show it as the source",
         );
     }
-    let (id, direction, service, peers) = (id?, direction?, service?, peers?);
+    let (direction, service, peers) = (direction?, service?, peers?);
     let reason = reason.unwrap_or_default().to_owned();
-    Some(Allow { id, direction, service, peers, reason, expires, expired, position: 0, at })
+    Some(Allow { id: String::new(), direction, service, peers, reason, expires, expired, position: 0, at })
 }
 
-fn id(value: Value<'_>, report: &mut Report) -> Option<String> {
+fn id_text(value: Value<'_>, report: &mut Report) -> Option<String> {
     let help = "write up to 63 letters, digits, `-`, `_` and `.`, like \"SITE-1\"";
     let text = value::text("id", value, help, report)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

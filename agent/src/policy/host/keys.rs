@@ -111,7 +111,7 @@ pub(super) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> Str
 }
 
 /// The known name that a typo most likely meant.
-fn nearest<'n, N: AsRef<str>>(name: &str, known: &'n [N]) -> Option<&'n str> {
+pub(super) fn nearest<'n, N: AsRef<str>>(name: &str, known: &'n [N]) -> Option<&'n str> {
     // Below two thirds alike, a guess misleads more often than it helps.
     const ALIKE: f64 = 0.66;
     let name = name.to_lowercase();

@@ -95,7 +95,12 @@ fn with_port(mut keys: Keys<'_>, report: &mut Report) -> Option<PeerEntry> {
 
 /// One address, prefix or name.
 pub(super) fn remote(key: &str, value: Value<'_>, report: &mut Report) -> Option<Remote> {
-    let text = value::text(key, value, FORM, report)?;
+    let Some(text) = value.get_ref().as_str() else {
+        let message =
+            format!("an entry of `{key}` must be a string, not {}", value::type_name(value.get_ref()));
+        report.error(value.span(), message, FORM);
+        return None;
+    };
     if text == "any" {
         let message = "\"any\" can't stand in a list";
         report.error(value.span(), message, format!("write {key} = \"any\" without brackets"));
@@ -104,11 +109,7 @@ pub(super) fn remote(key: &str, value: Value<'_>, report: &mut Report) -> Option
     match text.parse() {
         Ok(remote) => Some(remote),
         Err(error) => {
-            report.error(
-                value.span(),
-                error.to_string(),
-                "an entry is an address, a prefix, a name or \"*.name\"",
-            );
+            report.error(value.span(), error.to_string(), error.help());
             None
         }
     }

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{
     Enforcement,
-    keys::{Keys, Value, suggest},
+    keys::{Keys, Value, nearest, suggest},
     peers::{self, PeerList},
     value,
 };
@@ -120,6 +120,8 @@ fn options(
         let Some(spec) = role.option(name) else {
             let message = format!("unknown option `{name}` of role {}", role.name);
             report.error(at, message, suggest(name, &names, "options"));
+            // A typo is one mistake, not a missing option on top.
+            missing.retain(|spec| nearest(name, &names) != Some(spec.name.as_str()));
             continue;
         };
         missing.retain(|other| other.name != spec.name);
@@ -185,6 +187,7 @@ fn peers(
         let Some(spec) = role.peer(name) else {
             let message = format!("unknown peer `{name}` of role {}", role.name);
             report.error(at, message, suggest(name, &names, "peers"));
+            missing.retain(|spec| nearest(name, &names) != Some(spec.name.as_str()));
             continue;
         };
         missing.retain(|other| other.name != spec.name);

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::option::{Options, Value};
+use super::{
+    option::{Options, Value},
+    role::Role,
+};
 use crate::policy::version::Version;
 
 /// All of its tests have to hold, and one of `any` where there are some.
@@ -61,6 +64,23 @@ impl Condition {
         let holds = failed.is_empty();
         let why = if holds { held } else { failed }.join(", ");
         Judgement { holds, why: if why.is_empty() { "always".into() } else { why } }
+    }
+}
+
+impl Condition {
+    /// The tests in words, without those that every value of a choice passes; empty: always.
+    #[must_use]
+    pub fn words(&self, role: &Role) -> String {
+        let choices = |name: &str| role.option(name).map_or(&[][..], |spec| &spec.choices);
+        let asks =
+            |name: &str, test: &Test| !matches!(test, Test::OneOf(_)) || !test.holds(None, choices(name));
+        let tests = self.tests.iter().filter(|(name, test)| asks(name, test));
+        let mut words: Vec<_> = tests.map(|(name, test)| format!("{name} {}", test.words())).collect();
+        let alternatives: Vec<_> = self.any.iter().map(|condition| condition.words(role)).collect();
+        if !alternatives.is_empty() {
+            words.push(alternatives.join(" or "));
+        }
+        words.join(", ")
     }
 }
 
