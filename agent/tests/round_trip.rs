@@ -30,7 +30,11 @@ struct Written {
 fn net() -> impl Strategy<Value = IpNet> {
     let v4 = (any::<u32>(), 0..=32u8).prop_map(|(bits, length)| (IpAddr::V4(bits.into()), length));
     let v6 = (any::<u128>(), 0..=128u8).prop_map(|(bits, length)| (IpAddr::V6(bits.into()), length));
-    prop_oneof![v4, v6].prop_map(|(address, length)| IpNet::new(address, length).unwrap().trunc())
+    prop_oneof![v4, v6]
+        .prop_map(|(address, length)| IpNet::new(address, length).unwrap().trunc())
+        .prop_filter("a prefix of hosts", |net| {
+            net.to_string().parse::<portreeve::policy::address::Remote>().is_ok()
+        })
 }
 
 fn address() -> impl Strategy<Value = IpAddr> {

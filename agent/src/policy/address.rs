@@ -99,7 +99,10 @@ fn prefix(text: &str, address: &str, length: &str) -> Result<IpNet, RemoteError>
     let length = length.parse().map_err(|_too_large| out_of_range())?;
     let net = IpNet::new(address, length).map_err(|_too_long| out_of_range())?;
     if net.trunc() == net {
-        return Ok(net);
+        // A prefix that holds hosts beside groups, like 0.0.0.0/0, is one all the same.
+        let groups_only = net.network().is_multicast();
+        let single = net.prefix_len() == net.max_prefix_len();
+        return if groups_only || single { host(address).map(|_host| net) } else { Ok(net) };
     }
     Err(RemoteError::HostBits { text: text.into(), masked: net.trunc(), address })
 }
@@ -207,6 +210,8 @@ mod tests {
             ("*", "neither an address"),
             ("x.*.example", "neither an address"),
             ("224.10.10.25", "not the address of a host"),
+            ("224.0.0.0/4", "not the address of a host"),
+            ("0.0.0.0/32", "not the address of a host"),
             ("255.255.255.255", "not the address of a host"),
             ("::", "not the address of a host"),
         ] {

@@ -1,6 +1,9 @@
 //! `[[allow]]`: a site's own flows, on top of the documents.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use jiff::civil::Date;
 use portreeve_common::Direction;
@@ -15,7 +18,7 @@ use crate::{
     policy::{
         catalogue::Catalogue,
         ports::{self, PortSet},
-        rule::{Ports, Service},
+        rule::{Local, Ports, Service},
     },
 };
 
@@ -31,8 +34,10 @@ pub struct Allow {
     pub direction: Direction,
     /// Protocol and ports.
     pub service: Service,
-    /// The remote end.
+    /// The remote end; empty where it only sends to groups.
     pub peers: PeerList,
+    /// Multicast groups, and broadcast, that it sends to; only of egress.
+    pub groups: Vec<Local>,
     /// Why the site needs it; may be empty.
     pub reason: String,
     /// The last day on which it is on.
@@ -96,7 +101,8 @@ fn read(mut keys: Keys<'_>, at: Span, today: Date, report: &mut Report) -> Optio
     keys.finish(report);
     let direction = direction.and_then(|value| value::word("direction", value, report));
     let service = protocol.and_then(|value| service(value, port, report));
-    let peers = list.and_then(|value| listed(value, report));
+    let sends = direction == Some(Direction::Egress);
+    let peers = list.and_then(|value| listed(value, sends, report));
     let expired = expires.is_some_and(|last| last < today);
     if let Some(last) = expires.filter(|_| expired) {
         report.warning(
@@ -112,9 +118,20 @@ fn read(mut keys: Keys<'_>, at: Span, today: Date, report: &mut Report) -> Optio
             "add reason = \"…\": reports show it as the source",
         );
     }
-    let (direction, service, peers) = (direction?, service?, peers?);
+    let (direction, service, (peers, groups)) = (direction?, service?, peers?);
     let reason = reason.unwrap_or_default().to_owned();
-    Some(Allow { id: String::new(), direction, service, peers, reason, expires, expired, position: 0, at })
+    Some(Allow {
+        id: String::new(),
+        direction,
+        service,
+        peers,
+        groups,
+        reason,
+        expires,
+        expired,
+        position: 0,
+        at,
+    })
 }
 
 fn id_text(value: Value<'_>, report: &mut Report) -> Option<String> {
@@ -128,12 +145,31 @@ fn id_text(value: Value<'_>, report: &mut Report) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-fn listed(value: Value<'_>, report: &mut Report) -> Option<PeerList> {
-    let list = peers::read("peers", value, report)?;
-    if value.get_ref().as_array().is_some_and(|array| array.is_empty()) {
+/// Hosts, and groups where the flow may have some.
+fn listed(value: Value<'_>, sends: bool, report: &mut Report) -> Option<(PeerList, Vec<Local>)> {
+    let items = value.get_ref().as_array();
+    if items.is_some_and(|items| items.is_empty()) {
         report.error(value.span(), "`peers` lists nobody", "list who it is for, or write \"any\"");
     }
-    Some(list)
+    let Some(items) = items.filter(|_| sends) else {
+        return Some((peers::read("peers", value, report)?, Vec::new()));
+    };
+    let (mut entries, mut groups) = (Vec::new(), Vec::new());
+    for item in items.iter() {
+        match item.get_ref().as_str().and_then(group) {
+            Some(group) => groups.push(group),
+            None => entries.extend(peers::entry("peers", item, report)),
+        }
+    }
+    Some((PeerList::Listed(entries), groups))
+}
+
+fn group(text: &str) -> Option<Local> {
+    let address: IpAddr = text.parse().ok()?;
+    if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Some(Local::Broadcast);
+    }
+    address.is_multicast().then_some(Local::Group(address))
 }
 
 fn service(protocol: Value<'_>, port: Option<Value<'_>>, report: &mut Report) -> Option<Service> {

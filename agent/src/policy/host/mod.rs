@@ -1,10 +1,12 @@
 //! The host file: what this host is, whom it talks to, and how strictly that is held.
 
 pub mod allow;
+mod contradiction;
 mod duration;
 mod ethertype;
 mod identity;
 mod keys;
+mod machine;
 mod peers;
 pub mod permissions;
 mod role;
@@ -19,8 +21,9 @@ use toml::de::DeTable;
 
 pub use self::{
     allow::Allow,
+    machine::Machine,
     peers::{PeerEntry, PeerList},
-    role::{Machine, RoleUse},
+    role::RoleUse,
 };
 use self::{keys::Keys, value::Text};
 use super::catalogue::Catalogue;

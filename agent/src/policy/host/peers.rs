@@ -74,11 +74,10 @@ pub(super) fn read_entries(
     let items = value::list(key, value, FORM, report)?;
     let mut entries = Vec::new();
     for item in items {
-        let entry = match item.get_ref().as_table().filter(|_| ports) {
+        entries.extend(match item.get_ref().as_table().filter(|_| ports) {
             Some(table) => with_port(Keys::new("the entry", item.span(), table), report),
-            None => remote(key, item, report).map(|remote| PeerEntry { remote, port: None }),
-        };
-        entries.extend(entry);
+            None => entry(key, item, report),
+        });
     }
     Some(PeerList::Listed(entries))
 }
@@ -93,8 +92,12 @@ fn with_port(mut keys: Keys<'_>, report: &mut Report) -> Option<PeerEntry> {
     Some(PeerEntry { remote: remote?, port: Some(port?) })
 }
 
-/// One address, prefix or name.
-pub(super) fn remote(key: &str, value: Value<'_>, report: &mut Report) -> Option<Remote> {
+/// One entry without a port of its own.
+pub(super) fn entry(key: &str, value: Value<'_>, report: &mut Report) -> Option<PeerEntry> {
+    remote(key, value, report).map(|remote| PeerEntry { remote, port: None })
+}
+
+fn remote(key: &str, value: Value<'_>, report: &mut Report) -> Option<Remote> {
     let Some(text) = value.get_ref().as_str() else {
         let message =
             format!("an entry of `{key}` must be a string, not {}", value::type_name(value.get_ref()));

@@ -1,12 +1,13 @@
 //! `[[role]]`: which documented roles this host has, with their options and peers.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
 use super::{
-    Enforcement,
+    Enforcement, contradiction,
     keys::{Keys, Value, nearest, suggest},
+    machine::{self, Machine},
     peers::{self, PeerList},
     value,
 };
@@ -36,15 +37,6 @@ pub struct RoleUse {
     pub at: Span,
 }
 
-/// One of `machines`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
-    /// Its address.
-    pub ip: IpAddr,
-    /// Its controller, as the document writes it.
-    pub controller: String,
-}
-
 /// Reads all roles, then holds them against each other.
 pub(super) fn read_all(
     tables: Vec<Keys<'_>>,
@@ -56,7 +48,7 @@ pub(super) fn read_all(
         tables.into_iter().filter_map(|keys| read(keys, catalogue, enforcement, report)).collect();
     for (index, role) in roles.iter().enumerate() {
         for earlier in roles.iter().take(index) {
-            compare(earlier, role, catalogue, report);
+            contradiction::check(earlier, role, catalogue, report);
         }
     }
     roles
@@ -76,7 +68,8 @@ fn read(
     let named = role_value.map_or_else(|| keys.at(), toml::Spanned::span);
     let options = options(&mut keys, role, named.clone(), report);
     let peers = peers(&mut keys, role, named.clone(), mode, report);
-    let machines = if role.controllers.is_empty() { Vec::new() } else { machines(&mut keys, role, report) };
+    let machines =
+        if role.controllers.is_empty() { Vec::new() } else { machine::read_all(&mut keys, role, report) };
     keys.finish(report);
     let (pack, role) = (pack.name.clone(), role.name.clone());
     Some(RoleUse { pack, role, options, peers, machines, at: named })
@@ -225,72 +218,5 @@ fn unset(role: &Role, spec: &PeerSpec, named: Span, mode: Enforcement, report: &
         let message =
             format!("peer `{}` of role {} is unset and reads as any while observing", spec.name, role.name);
         report.warning(named, message, help);
-    }
-}
-
-fn machines(keys: &mut Keys<'_>, role: &Role, report: &mut Report) -> Vec<Machine> {
-    let help = "write machines = [{ ip = \"198.51.100.31\", controller = \"…\" }]";
-    let mut machines = Vec::new();
-    for mut entry in keys.tables("machines", report) {
-        let ip = entry.require("ip", help, report);
-        let controller = entry.require("controller", help, report);
-        entry.finish(report);
-        let ip = ip.and_then(|value| machine_address(value, help, report));
-        let controller = controller.and_then(|value| controller_name(value, role, report));
-        machines.extend(ip.zip(controller).map(|(ip, controller)| Machine { ip, controller }));
-    }
-    machines
-}
-
-fn machine_address(value: Value<'_>, help: &str, report: &mut Report) -> Option<IpAddr> {
-    let text = value::text("ip", value, help, report)?;
-    let address = text.parse::<IpAddr>().ok().filter(|ip| !ip.is_multicast() && !ip.is_unspecified());
-    if address.is_none() {
-        report.error(value.span(), format!("`{text}` is not the address of a machine"), help);
-    }
-    address
-}
-
-fn controller_name(value: Value<'_>, role: &Role, report: &mut Report) -> Option<String> {
-    let name = value::text("controller", value, "write the controller as the document does", report)?;
-    let known = role.controllers.iter().any(|controller| controller == name);
-    if !known {
-        let message = format!("unknown controller `{name}`");
-        report.error(value.span(), message, suggest(name, &role.controllers, "controllers"));
-    }
-    known.then(|| name.to_owned())
-}
-
-/// Reports what two roles of one host can't agree on, at the later one.
-fn compare(earlier: &RoleUse, role: &RoleUse, catalogue: &Catalogue, report: &mut Report) {
-    if earlier.pack != role.pack {
-        return;
-    }
-    if earlier.role == role.role {
-        let message = format!("role {} of {} stands twice", role.role, role.pack);
-        report.error(role.at.clone(), message, "keep one of them, with the peers of both");
-        return;
-    }
-    let Some(pack) = catalogue.pack(&role.pack) else { return };
-    exclusion(pack, &earlier.role, &role.role, role.at.clone(), report);
-    for name in &pack.shared {
-        let values = earlier.options.get(name).zip(role.options.get(name));
-        if let Some((a, b)) = values.filter(|(a, b)| a != b) {
-            let message = format!(
-                "roles {} and {} contradict each other: `{name}` is {a} and {b}",
-                earlier.role, role.role
-            );
-            report.error(role.at.clone(), message, "one host has one value for both");
-        }
-    }
-}
-
-fn exclusion(pack: &Pack, earlier: &str, later: &str, at: Span, report: &mut Report) {
-    let excludes =
-        |one: &str, other: &str| pack.role(one).filter(|role| role.excludes.iter().any(|name| name == other));
-    if let Some(role) = excludes(earlier, later).or_else(|| excludes(later, earlier)) {
-        let message =
-            format!("roles {earlier} and {later} can't stand on one host: {}", role.excludes_because);
-        report.error(at, message, format!("keep {earlier} or {later}"));
     }
 }

@@ -1,21 +1,19 @@
 //! From packs and a host file to rules, each with its source and the reason why it is on.
 
-use std::{collections::BTreeMap, net::IpAddr};
+mod gather;
+mod site;
+
+use std::net::IpAddr;
 
 use portreeve_common::Direction;
 
 use super::{
     Catalogue, HostFile,
-    address::Remote,
-    host::{
-        PeerEntry, PeerList, RoleUse,
-        allow::{Allow, PING_ID},
-        split,
-    },
+    host::RoleUse,
     never,
-    pack::{Flow, Options, Pack, PeerRef, Protocol, Role, To},
+    pack::{Flow, Options, Pack, Protocol, Role, To},
     ports::PortSet,
-    rule::{Kind, Local, Need, Origin, Peers, Ports, Rule, Service},
+    rule::{Local, Origin, Peers, Ports, Rule, Service},
 };
 use crate::diagnostic::{Report, Span};
 
@@ -96,17 +94,12 @@ pub(super) fn resolve(
             }
         }
     }
-    drafts.extend(ping(&host));
+    drafts.extend(site::ping(&host));
     for allow in &host.allows {
         if allow.expired {
-            dormant.push(expired(allow));
+            dormant.push(site::expired(allow));
         } else {
-            drafts.push(Draft {
-                rule: site_rule(allow),
-                at: allow.at.clone(),
-                assumed: false,
-                alias_of: None,
-            });
+            drafts.extend(site::drafts(allow));
         }
     }
     never::check(&host, &drafts, catalogue, &mut report);
@@ -209,142 +202,6 @@ impl Scope<'_> {
             }
         }
     }
-
-    /// Everybody that the flow's peers stand for on this host, or why that is nobody.
-    fn gather(&self, flow: &Flow) -> Result<Gathered, String> {
-        let replaced = flow.instead.iter().find(|instead| instead.when.judge(&self.options).holds);
-        let peers = replaced.map_or(&flow.peers, |instead| &instead.peers);
-        let mut gathered = Gathered::default();
-        let mut unset = Vec::new();
-        for peer in peers {
-            match peer {
-                PeerRef::Any => gathered.any = true,
-                PeerRef::Net(net) => gathered.add(Remote::Net(*net)),
-                PeerRef::Name(name) => gathered.add(Remote::Name(name.clone())),
-                PeerRef::Controller(kind) => {
-                    let before = gathered.entries.len();
-                    self.used.machines_with(kind).for_each(|machine| gathered.add(machine));
-                    if gathered.entries.len() == before {
-                        unset.push(format!("no machine has the controller \"{kind}\""));
-                    }
-                }
-                PeerRef::Peer(name) => match self.used.peers.get(name) {
-                    Some(PeerList::Any) => gathered.any = true,
-                    Some(PeerList::Listed(entries)) if !entries.is_empty() => {
-                        gathered.entries.extend_from_slice(entries);
-                    }
-                    Some(PeerList::Listed(_)) => unset.push(format!("peer `{name}` lists nobody")),
-                    None if self.role.peer(name).is_some_and(|spec| spec.required) => {
-                        gathered.any = true;
-                        gathered.assumed = true;
-                    }
-                    None => unset.push(format!("peer `{name}` is unset")),
-                },
-            }
-        }
-        if gathered.any || !gathered.entries.is_empty() { Ok(gathered) } else { Err(unset.join(", ")) }
-    }
-}
-
-/// The remote ends of a flow on this host.
-#[derive(Default)]
-struct Gathered {
-    any: bool,
-    assumed: bool,
-    entries: Vec<PeerEntry>,
-}
-
-impl Gathered {
-    fn add(&mut self, remote: Remote) {
-        self.entries.push(PeerEntry { remote, port: None });
-    }
-
-    /// Those on the flow's own port first, then each port that an entry states itself.
-    fn by_port(&self) -> Vec<(Option<u16>, Peers)> {
-        let mut ports: BTreeMap<Option<u16>, Vec<Remote>> = BTreeMap::new();
-        if self.any {
-            ports.insert(None, Vec::new());
-        }
-        for entry in &self.entries {
-            ports.entry(entry.port).or_default().push(entry.remote.clone());
-        }
-        let peers = |port: Option<u16>, remotes| match (port, self.any) {
-            (None, true) => Peers::Any,
-            (None | Some(_), _) => listed(remotes),
-        };
-        ports.into_iter().map(|(port, remotes)| (port, peers(port, remotes))).collect()
-    }
-}
-
-impl RoleUse {
-    /// The machines with a controller.
-    pub(super) fn machines_with(&self, kind: &str) -> impl Iterator<Item = Remote> {
-        let machines = self.machines.iter().filter(move |machine| machine.controller == kind);
-        machines.map(|machine| Remote::Net(machine.ip.into()))
-    }
-}
-
-fn listed(remotes: Vec<Remote>) -> Peers {
-    let (prefixes, names) = split(remotes);
-    Peers::Listed { prefixes, names }
-}
-
-fn site_peers(list: &PeerList) -> Peers {
-    match list {
-        PeerList::Any => Peers::Any,
-        PeerList::Listed(entries) => listed(entries.iter().map(|entry| entry.remote.clone()).collect()),
-    }
-}
-
-/// `[baseline] ping_from` as a rule.
-fn ping(host: &HostFile) -> Option<Draft> {
-    let list = host.baseline.ping_from.as_ref().filter(|list| !list.is_empty())?;
-    let row = "[baseline] ping_from".to_owned();
-    let origin = site_origin("who may ping this host".into(), row, "reachability".into());
-    let rule = Rule {
-        flow: PING_ID.into(),
-        aliases: Vec::new(),
-        role: SITE.into(),
-        direction: Direction::Ingress,
-        service: Service::Echo,
-        local: Local::Own,
-        peers: site_peers(list),
-        control_port: None,
-        origin,
-        why: "ping_from is set".into(),
-    };
-    Some(Draft { rule, at: host.baseline.ping_from_at.clone(), assumed: false, alias_of: None })
-}
-
-fn site_rule(allow: &Allow) -> Rule {
-    let until = |date| format!("allowed by the site until {date}");
-    Rule {
-        flow: allow.id.clone(),
-        aliases: Vec::new(),
-        role: SITE.into(),
-        direction: allow.direction,
-        service: allow.service.clone(),
-        local: Local::Own,
-        peers: site_peers(&allow.peers),
-        control_port: None,
-        origin: allow_origin(allow),
-        why: allow.expires.map_or_else(|| "allowed by the site".into(), until),
-    }
-}
-
-fn expired(allow: &Allow) -> Dormant {
-    let why = allow.expires.map_or_else(String::new, |date| format!("expired on {date}"));
-    let (flow, role) = (allow.id.clone(), SITE.into());
-    let (direction, service) = (allow.direction, allow.service.clone());
-    Dormant { flow, role, direction, service, origin: allow_origin(allow), why }
-}
-
-fn allow_origin(allow: &Allow) -> Origin {
-    site_origin(allow.reason.clone(), format!("[[allow]] {}", allow.position), allow.reason.clone())
-}
-
-fn site_origin(document: String, row: String, purpose: String) -> Origin {
-    Origin { pack: SITE.into(), document, row, purpose, kind: Kind::Site, need: Need::Optional }
 }
 
 /// Lets one rule carry the ids of rows that repeat it.
