@@ -1,6 +1,11 @@
 //! What is wrong in a file that a person wrote: where, why, and what would be right.
 
-use std::{fs, io, ops::Range, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    ops::Range,
+    path::Path,
+};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -67,8 +72,14 @@ impl Report {
     /// Reads a file; what prevents that is the report's first finding.
     #[must_use]
     pub fn read(path: &Path) -> Self {
+        Self::of(path, File::open(path))
+    }
+
+    /// Reads a file that has been opened.
+    #[must_use]
+    pub fn of(path: &Path, file: io::Result<File>) -> Self {
         let mut report = Self::new(path.display().to_string(), String::new());
-        match bytes(path) {
+        match file.and_then(bytes) {
             Ok(bytes) => report.take(bytes),
             Err(error) => report.whole(
                 Severity::Error,
@@ -189,13 +200,15 @@ impl Source {
     }
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > LONGEST {
-        let text = format!("{length} bytes, and no host file needs more than {LONGEST}");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+/// The whole file; a device that never ends is cut off.
+fn bytes(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= LONGEST) {
+        return Ok(bytes);
     }
-    fs::read(path)
+    let text = format!("no host file needs more than {LONGEST} bytes");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
 }
 
 #[cfg(test)]
@@ -236,5 +249,7 @@ mod tests {
         let report = Report::read(Path::new("/nonexistent/host.toml"));
         assert!(report.diagnostics[0].message.starts_with("cannot read /nonexistent/host.toml: "));
         assert!(report.render(false).contains("/nonexistent/host.toml"));
+        let endless = Report::read(Path::new("/dev/zero"));
+        assert!(endless.diagnostics[0].message.contains("no host file needs more than"));
     }
 }

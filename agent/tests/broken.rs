@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use jiff::civil::date;
 use portreeve::{
     diagnostic::{Diagnostic, Report, Severity},
-    policy::{Catalogue, compile, load, permissions},
+    policy::{Catalogue, compile, load, load_trusted, permissions},
 };
 
 const IED: &str = r#"[[role]]
@@ -280,6 +280,10 @@ fn a_file_that_others_can_write_is_refused() {
     let refused = permissions(file.path()).unwrap_err().to_string();
     assert!(refused.contains("can be written by others (mode 0666)"), "{refused}");
     assert!(refused.contains("chmod go-w"), "{refused}");
+    let catalogue = Catalogue::built_in().unwrap();
+    let report = load_trusted(file.path(), &catalogue).unwrap_err();
+    assert_eq!(report.diagnostics.len(), 1);
+    assert!(report.diagnostics[0].message.contains("can be written by others"), "{}", report.render(false));
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(permissions(file.path()).is_ok());
+    assert!(permissions(file.path()).is_ok() && load_trusted(file.path(), &catalogue).is_ok());
 }

@@ -231,7 +231,7 @@ fn broadcast_and_groups() {
 fn private_peers_stay_private() {
     let monitors = |list: &str| try_compile(&format!("peers = {{ monitors = {list} }}\n"));
     assert!(monitors("[\"10.0.0.0/8\", \"fd00::1\"]").is_ok());
-    for list in ["\"any\"", "[\"8.8.8.8\"]", "[\"10.0.0.0/7\"]"] {
+    for list in ["\"any\"", "[\"8.8.8.8\"]", "[\"10.0.0.0/7\"]", "[\"a.example\"]"] {
         let report = monitors(list).unwrap_err();
         assert!(report.contains("takes private addresses only"), "{list}\n{report}");
     }

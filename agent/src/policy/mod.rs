@@ -20,7 +20,7 @@ pub use self::{
     resolve::{Dormant, Policy},
     rule::Rule,
 };
-use crate::diagnostic::Report;
+use crate::diagnostic::{Report, Severity};
 
 /// Reads and resolves a host file as of today; warnings are in the policy's report.
 ///
@@ -30,12 +30,38 @@ pub fn load(path: &Path, catalogue: &Catalogue) -> Result<Policy, Box<Report>> {
     load_as_of(path, catalogue, Zoned::now().date())
 }
 
+/// As [`load`], for commands that carry the policy out: a file that others can write is refused.
+///
+/// # Errors
+/// As [`load`]; who else can change the file.
+pub fn load_trusted(path: &Path, catalogue: &Catalogue) -> Result<Policy, Box<Report>> {
+    let report = match host::permissions::open(path) {
+        Ok(file) => Report::of(path, Ok(file)),
+        Err(error) => {
+            let mut report = Report::new(path.display().to_string(), String::new());
+            report.whole(
+                Severity::Error,
+                describe(&error),
+                "only root or this user may be able to change it",
+            );
+            report
+        }
+    };
+    let (host, report) = host::read(report, catalogue, Zoned::now().date());
+    finish(host, report, catalogue)
+}
+
+/// An error with what it comes from.
+fn describe(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
 /// As [`load`], on another day: `expires` of an `[[allow]]` is held against it.
 ///
 /// # Errors
 /// Everything that is wrong in the file, in one report.
 pub fn load_as_of(path: &Path, catalogue: &Catalogue, today: Date) -> Result<Policy, Box<Report>> {
-    let (host, report) = host::read(path, catalogue, today);
+    let (host, report) = host::read(Report::read(path), catalogue, today);
     finish(host, report, catalogue)
 }
 

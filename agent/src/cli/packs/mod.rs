@@ -12,7 +12,7 @@ use crate::policy::{
     Catalogue,
     catalogue::Entry,
     pack::{Flow, OptionKind, OptionSpec, Pack, PeerRef, Protocol, Role},
-    rule::Kind,
+    rule::{Kind, Ports, Service},
 };
 
 /// Arguments of `packs`.
@@ -138,20 +138,14 @@ fn default(option: &OptionSpec) -> String {
 }
 
 fn service(flow: &Flow) -> String {
-    let ports = flow.ports.ranges().iter().map(|range| {
-        if range.start() == range.end() {
-            range.start().to_string()
-        } else {
-            format!("{}-{}", range.start(), range.end())
-        }
-    });
-    let ports = ports.collect::<Vec<_>>().join(", ");
-    match flow.protocol {
-        Protocol::Tcp => format!("tcp {ports}"),
-        Protocol::Udp => format!("udp {ports}"),
-        Protocol::Icmp => "icmp echo".into(),
-        Protocol::Igmp => "igmp".into(),
-    }
+    let ports = Ports { destination: flow.ports.ranges().to_vec(), source: flow.source_port };
+    let service = match flow.protocol {
+        Protocol::Tcp => Service::Tcp(ports),
+        Protocol::Udp => Service::Udp(ports),
+        Protocol::Icmp => Service::Echo,
+        Protocol::Igmp => Service::Igmp,
+    };
+    service.to_string()
 }
 
 fn peers(flow: &Flow) -> Vec<String> {

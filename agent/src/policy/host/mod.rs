@@ -13,7 +13,7 @@ mod role;
 mod settings;
 mod value;
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use jiff::civil::Date;
@@ -166,12 +166,11 @@ impl Default for Baseline {
     }
 }
 
-/// Reads a host file; everything wrong in it is in the report, in the order of the file.
+/// Reads the host file of a report; everything wrong in it is in the report, in the order of the file.
 ///
 /// The value is `None` when there are errors.
 #[must_use]
-pub fn read(path: &Path, catalogue: &Catalogue, today: Date) -> (Option<HostFile>, Report) {
-    let mut report = Report::read(path);
+pub fn read(mut report: Report, catalogue: &Catalogue, today: Date) -> (Option<HostFile>, Report) {
     if report.has_errors() {
         return (None, report);
     }

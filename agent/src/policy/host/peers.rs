@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     diagnostic::Report,
-    policy::{address::Remote, ports},
+    policy::{
+        address::{Remote, is_private},
+        ports,
+    },
 };
 
 /// Whom a peer stands for on this host.
@@ -34,6 +37,19 @@ impl PeerList {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Listed(entries) if entries.is_empty())
+    }
+
+    /// What in it may be reached over the public internet; a name may be anywhere.
+    #[must_use]
+    pub fn public(&self) -> Option<String> {
+        let is_public = |entry: &&PeerEntry| match &entry.remote {
+            Remote::Net(net) => !is_private(net),
+            Remote::Name(_) => true,
+        };
+        match self {
+            Self::Any => Some("\"any\"".into()),
+            Self::Listed(entries) => entries.iter().find(is_public).map(|entry| entry.remote.to_string()),
+        }
     }
 
     /// The prefixes in it.

@@ -54,9 +54,19 @@ pub enum PermissionError {
 /// # Errors
 /// Names who else could.
 pub fn permissions(path: &Path) -> Result<(), PermissionError> {
-    let opened = File::open(path).and_then(|file| file.metadata());
-    let metadata = opened.map_err(|source| PermissionError::Open { path: path.into(), source })?;
-    judge(path, &metadata, Uid::effective())
+    open(path).map(drop)
+}
+
+/// Opens a file that nobody but root and the caller can change; what is checked is what will be read.
+///
+/// # Errors
+/// Names who else could.
+pub fn open(path: &Path) -> Result<File, PermissionError> {
+    let failed = |source| PermissionError::Open { path: path.into(), source };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    judge(path, &metadata, Uid::effective())?;
+    Ok(file)
 }
 
 fn judge(path: &Path, metadata: &Metadata, caller: Uid) -> Result<(), PermissionError> {

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     diagnostic::{Report, Span},
     policy::{
-        address,
         catalogue::Catalogue,
         pack::{self, OptionSpec, Pack, PeerSpec, Role},
     },
@@ -200,10 +199,8 @@ fn peer(spec: &PeerSpec, value: Value<'_>, report: &mut Report) -> Option<PeerLi
         let message = format!("peer `{}` is required, and the list is empty", spec.name);
         report.error(value.span(), message, format!("list {}, or write \"any\"", spec.help));
     }
-    let public = list.prefixes().find(|net| !address::is_private(net));
-    if spec.private && (list == PeerList::Any || public.is_some()) {
-        let shown = public.map_or_else(|| "\"any\"".into(), address::show);
-        let message = format!("peer `{}` takes private addresses only, and {shown} is not", spec.name);
+    if let Some(public) = list.public().filter(|_| spec.private) {
+        let message = format!("peer `{}` takes private addresses only, and {public} is not one", spec.name);
         report.error(value.span(), message, "the document wants this port on internal networks only");
     }
     Some(list)
