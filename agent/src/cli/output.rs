@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use crate::diagnostic::Report;
@@ -12,6 +12,12 @@ const WIDTHS: std::ops::RangeInclusive<u16> = 80..=120;
 
 /// Width where there is no terminal to ask.
 const PIPED: u16 = 110;
+
+/// Between columns.
+const GAP: u16 = 2;
+
+/// An IPv6 prefix with a comma behind it; names may be longer, and may break.
+const LONGEST_WORD: u16 = 44;
 
 /// Why nothing was printed.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +74,23 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
+/// Keeps a column wide enough for its longest word: half an address is none.
+pub fn keep_words(table: &mut Table, column: usize) {
+    let words = |content: String| content.split_whitespace().map(|word| word.chars().count()).max();
+    let longest = table.column_cells_iter(column).flatten().filter_map(|cell| words(cell.content())).max();
+    let width = u16::try_from(longest.unwrap_or_default()).unwrap_or(LONGEST_WORD).min(LONGEST_WORD);
+    table.discover_columns();
+    if let Some(column) = table.column_mut(column) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + GAP)));
+    }
+}
+
 /// A table as text, without blanks at the ends of lines.
 #[must_use]
 pub fn text(table: &mut Table) -> String {
     table.discover_columns();
     table.column_iter_mut().for_each(|column| {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     });
     let mut text = String::new();
     for line in table.lines() {

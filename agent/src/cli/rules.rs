@@ -109,6 +109,8 @@ pub fn text(policy: &Policy, all: bool) -> String {
     for Dormant { flow, role: _, direction, service, origin, why } in off {
         table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
     }
+    output::keep_words(&mut table, 0);
+    output::keep_words(&mut table, 3);
     output::text(&mut table)
 }
 

@@ -113,6 +113,9 @@ fn show_role(pack: &Pack, role: &Role) -> String {
             &purpose(flow),
         ]);
     }
+    output::keep_words(&mut settings, 0);
+    output::keep_words(&mut flows, 0);
+    output::keep_words(&mut flows, 4);
     text.push_str(&output::text(&mut settings));
     text.push('\n');
     text.push_str(&output::text(&mut flows));

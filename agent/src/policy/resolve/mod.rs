@@ -120,7 +120,7 @@ impl Scope<'_> {
         let gathered = self.gather(flow)?;
         let mut why = judgement.why;
         if gathered.assumed {
-            why.push_str("; its peer is unset and reads as any while observing");
+            why.push_str("; unset peer reads as any");
         }
         let mut drafts = Vec::new();
         for to in &flow.to {
