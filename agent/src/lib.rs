@@ -1,4 +1,6 @@
 //! Portreeve's library: policy, datapath, state, drift and export behind the `portreeve` command.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod diagnostic;
 pub mod policy;

@@ -1,2 +1,19 @@
 //! The `portreeve` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use portreeve::cli::{Cli, Command, FAILED, check, packs, rules};
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let result = match command {
+        Command::Packs(args) => packs::run(&global, &args),
+        Command::Check(args) => check::run(&global, &args),
+        Command::Rules(args) => rules::run(&global, &args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("portreeve: {:#}", anyhow::Error::new(error));
+        ExitCode::from(FAILED)
+    })
+}

@@ -1,9 +1,11 @@
 //! One resolved rule: what may begin a flow, and which row of which document says so.
 
-use std::{net::IpAddr, ops::RangeInclusive};
+use std::{fmt, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
 use portreeve_common::Direction;
+
+use super::address::show;
 
 /// A flow that the policy allows, after options, conditions and peers have been resolved.
 ///
@@ -12,6 +14,8 @@ use portreeve_common::Direction;
 pub struct Rule {
     /// Stable id, e.g. `SIE-IED-03`; counters go by it.
     pub flow: String,
+    /// Ids of further rows that state the same packets; they count as `flow` does.
+    pub aliases: Vec<String>,
     /// The role that brought it, or `site` for an `[[allow]]` of the host file.
     pub role: String,
     /// As seen from this host: who sends the first packet.
@@ -97,7 +101,7 @@ pub struct Origin {
 }
 
 /// How a flow is related to its document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The vendor states it.
@@ -122,4 +126,87 @@ pub enum Need {
     Debug,
     /// Only within the product's own network.
     Internal,
+}
+
+impl Rule {
+    /// Whether another rule is about exactly the same packets.
+    #[must_use]
+    pub fn same_packets(&self, other: &Self) -> bool {
+        self.direction == other.direction
+            && self.service == other.service
+            && self.local == other.local
+            && self.peers == other.peers
+            && self.control_port == other.control_port
+    }
+}
+
+impl Service {
+    /// The word for the protocol: tcp, udp, icmp, igmp, or its number.
+    #[must_use]
+    pub fn protocol(&self) -> String {
+        match self {
+            Self::Tcp(_) => "tcp".into(),
+            Self::Udp(_) => "udp".into(),
+            Self::Echo => "icmp".into(),
+            Self::Igmp => "igmp".into(),
+            Self::Protocol(number) => number.to_string(),
+        }
+    }
+
+    /// The ports, where the protocol has some.
+    #[must_use]
+    pub const fn ports(&self) -> Option<&Ports> {
+        match self {
+            Self::Tcp(ports) | Self::Udp(ports) => Some(ports),
+            Self::Echo | Self::Igmp | Self::Protocol(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(ports) => write!(f, "tcp {ports}"),
+            Self::Udp(ports) => write!(f, "udp {ports}"),
+            Self::Echo => f.write_str("icmp echo"),
+            Self::Igmp => f.write_str("igmp"),
+            Self::Protocol(number) => write!(f, "protocol {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |range: &RangeInclusive<u16>| {
+            if range.start() == range.end() {
+                range.start().to_string()
+            } else {
+                format!("{}-{}", range.start(), range.end())
+            }
+        };
+        f.write_str(&self.destination.iter().map(shown).collect::<Vec<_>>().join(", "))?;
+        self.source.map_or(Ok(()), |source| write!(f, " from port {source}"))
+    }
+}
+
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Listed { prefixes, names } => {
+                let all = prefixes.iter().map(show).chain(names.iter().cloned());
+                f.write_str(&all.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("own"),
+            Self::Group(group) => write!(f, "{group}"),
+            Self::Broadcast => f.write_str("broadcast"),
+        }
+    }
 }

@@ -1,0 +1,111 @@
+//! What users type: one file a command, each with its arguments and a `run` that returns the exit code.
+
+pub mod check;
+pub mod output;
+pub mod packs;
+pub mod rules;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use self::output::OutputError;
+use crate::policy::{Catalogue, catalogue::CatalogueError};
+
+/// Exit code of a command that could not do its work, and of `check` when it found errors.
+pub const FAILED: u8 = 2;
+
+/// Holds a gateway to the network flows that its vendors document.
+#[derive(Debug, Parser)]
+#[command(name = "portreeve", version, propagate_version = true)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Names the pins, state and run folders, so that several can live on one machine
+    #[arg(long, global = true, value_name = "NAME", default_value = "default", value_parser = instance_name)]
+    pub instance: String,
+    /// Folder of packs that stand in for built-in ones [default: /etc/portreeve/packs if it is there]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub packs: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List packs, or show one: roles, options, peers, flows and coverage
+    Packs(packs::PacksArgs),
+    /// Report all errors and warnings of a host file; exit 0, or 2
+    Check(check::CheckArgs),
+    /// Show the compiled rules, each with its source and why it is on
+    Rules(rules::RulesArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// No catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// Nobody takes the output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// No such pack.
+    #[error("unknown pack `{name}`; packs: {known}")]
+    UnknownPack {
+        /// As typed.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+}
+
+/// How a command ended.
+pub type CliResult = Result<ExitCode, CliError>;
+
+impl Global {
+    /// The packs that `--packs` asks for.
+    ///
+    /// # Errors
+    /// Broken or unreadable packs.
+    pub fn catalogue(&self) -> Result<Catalogue, CatalogueError> {
+        Catalogue::load(self.packs.as_deref())
+    }
+}
+
+/// An instance names folders, so it may not lead out of them.
+fn instance_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=32).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("write up to 32 letters, digits, `-` and `_`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        let cli = Cli::parse_from(["portreeve", "check", "host.toml", "--instance", "lab"]);
+        assert_eq!(cli.global.instance, "lab");
+        assert_eq!(Cli::parse_from(["portreeve", "packs"]).global.instance, "default");
+        assert!(Cli::try_parse_from(["portreeve", "packs", "--instance", "../x"]).is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! What goes to the terminal: text, tables, JSON and reports.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use serde::Serialize;
+
+use crate::diagnostic::Report;
+
+/// Narrower, tables break words; wider, nobody finds the end of a row.
+const WIDTHS: std::ops::RangeInclusive<u16> = 80..=120;
+
+/// Width where there is no terminal to ask.
+const PIPED: u16 = 110;
+
+/// Between columns.
+const GAP: u16 = 2;
+
+/// An IPv6 prefix with a comma behind it; names may be longer, and may break.
+const LONGEST_WORD: u16 = 44;
+
+/// Why nothing was printed.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// Standard output is full or broken.
+    #[error("cannot write the output")]
+    Write(#[from] io::Error),
+    /// A value has no JSON form.
+    #[error("cannot write JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Prints a text. A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// Standard output can't be written.
+pub fn print(text: &str) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Prints a value as JSON.
+///
+/// # Errors
+/// Standard output can't be written.
+pub fn print_json<T: Serialize>(value: &T) -> Result<(), OutputError> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Shows all findings on standard error, coloured on a terminal.
+pub fn show_report(report: &Report) {
+    let stderr = io::stderr();
+    let styled = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // Where nobody listens there is nobody to tell: the exit code still speaks.
+    let _ = stderr.lock().write_all(report.render(styled).as_bytes());
+}
+
+/// An empty table with a header, as wide as the terminal within reason.
+#[must_use]
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    let width = if io::stdout().is_terminal() { table.width().unwrap_or(PIPED) } else { PIPED };
+    table.set_width(width.clamp(*WIDTHS.start(), *WIDTHS.end()));
+    if !header.is_empty() {
+        table.set_header(header.iter().map(|word| word.to_uppercase()));
+    }
+    table
+}
+
+/// Keeps a column wide enough for its longest word: half an address is none.
+pub fn keep_words(table: &mut Table, column: usize) {
+    let words = |content: String| content.split_whitespace().map(|word| word.chars().count()).max();
+    let longest = table.column_cells_iter(column).flatten().filter_map(|cell| words(cell.content())).max();
+    let width = u16::try_from(longest.unwrap_or_default()).unwrap_or(LONGEST_WORD).min(LONGEST_WORD);
+    table.discover_columns();
+    if let Some(column) = table.column_mut(column) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + GAP)));
+    }
+}
+
+/// A table as text, without blanks at the ends of lines.
+#[must_use]
+pub fn text(table: &mut Table) -> String {
+    table.discover_columns();
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, GAP));
+    });
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,181 @@
+//! `portreeve rules HOST.toml`: the compiled rules, each with its source and why it is on.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::{CliResult, FAILED, Global, output};
+use crate::policy::{
+    self, Dormant, Policy, Rule,
+    rule::{Origin, Peers, Service},
+};
+
+/// Arguments of `rules`.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// The host file
+    #[arg(value_name = "HOST.toml")]
+    pub host: PathBuf,
+    /// Print the rules as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show flows that are off too, with the condition that keeps them so
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// One element of the list that `rules --json` prints.
+#[derive(Debug, Serialize)]
+pub struct RuleJson<'p> {
+    /// The flow's stable id.
+    pub flow: &'p str,
+    /// Ids of further rows that state the same packets.
+    pub aliases: &'p [String],
+    /// The role that brought it, or `site`.
+    pub role: &'p str,
+    /// Whether packets pass by it; `false` only with `--all`.
+    pub on: bool,
+    /// `ingress` or `egress`.
+    pub direction: &'static str,
+    /// `tcp`, `udp`, `icmp` (echo), `igmp`, or a number.
+    pub protocol: String,
+    /// First and last destination port of each range; empty where the protocol has none.
+    pub ports: Vec<[u16; 2]>,
+    /// The source port where the document states one.
+    pub source_port: Option<u16>,
+    /// `own`, `broadcast` or a multicast group; absent when off.
+    pub to: Option<String>,
+    /// Absent when off.
+    pub peers: Option<PeersJson<'p>>,
+    /// Server port of the flow that has to live beside this one.
+    pub control_port: Option<u16>,
+    /// Where it is written.
+    pub source: &'p Origin,
+    /// Why it is on, or the condition that keeps it off.
+    pub why: &'p str,
+}
+
+/// The remote ends of a rule.
+#[derive(Debug, Serialize)]
+pub struct PeersJson<'p> {
+    /// Anyone; the lists are empty then.
+    pub any: bool,
+    /// Addresses as prefixes of full length.
+    pub prefixes: &'p [IpNet],
+    /// Exact or `*.name`.
+    pub names: &'p [String],
+}
+
+/// Prints the rules; exit code [`FAILED`] when the host file has errors.
+///
+/// # Errors
+/// The packs can't be read, or nobody takes the output.
+pub fn run(global: &Global, args: &RulesArgs) -> CliResult {
+    let policy = match policy::load(&args.host, &global.catalogue()?) {
+        Ok(policy) => policy,
+        Err(report) => {
+            output::show_report(&report);
+            return Ok(ExitCode::from(FAILED));
+        }
+    };
+    output::show_report(&policy.report);
+    if args.json {
+        output::print_json(&json(&policy, args.all))?;
+    } else {
+        output::print(&text(&policy, args.all))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rules as a table.
+#[must_use]
+pub fn text(policy: &Policy, all: bool) -> String {
+    let mut table = output::table(&["flow", "direction", "service", "peers", "source", "why"]);
+    for rule in &policy.rules {
+        let ids = std::iter::once(&rule.flow).chain(&rule.aliases).map(String::as_str).collect::<Vec<_>>();
+        let (service, peers) = (service(rule), rule.peers.to_string());
+        table.add_row([
+            &ids.join("\n"),
+            rule.direction.name(),
+            &service,
+            &peers,
+            &source(&rule.origin),
+            &rule.why,
+        ]);
+    }
+    let off = if all { policy.dormant.as_slice() } else { &[] };
+    for Dormant { flow, role: _, direction, service, origin, why } in off {
+        table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
+    }
+    output::keep_words(&mut table, 0);
+    output::keep_words(&mut table, 3);
+    output::text(&mut table)
+}
+
+fn service(rule: &Rule) -> String {
+    let to = match rule.local {
+        policy::rule::Local::Own => String::new(),
+        policy::rule::Local::Group(_) | policy::rule::Local::Broadcast => format!(" to {}", rule.local),
+    };
+    let control = rule.control_port.map_or_else(String::new, |port| format!(" beside {port}"));
+    format!("{}{to}{control}", rule.service)
+}
+
+fn source(origin: &Origin) -> String {
+    format!("{} {}", origin.pack, origin.row)
+}
+
+/// The rules as `--json` prints them.
+#[must_use]
+pub fn json(policy: &Policy, all: bool) -> Vec<RuleJson<'_>> {
+    let on = policy.rules.iter().map(on);
+    let off = policy.dormant.iter().filter(|_| all).map(off);
+    on.chain(off).collect()
+}
+
+fn on(rule: &Rule) -> RuleJson<'_> {
+    let peers = match &rule.peers {
+        Peers::Any => PeersJson { any: true, prefixes: &[], names: &[] },
+        Peers::Listed { prefixes, names } => PeersJson { any: false, prefixes, names },
+    };
+    RuleJson {
+        flow: &rule.flow,
+        aliases: &rule.aliases,
+        role: &rule.role,
+        on: true,
+        direction: rule.direction.name(),
+        protocol: rule.service.protocol(),
+        ports: ports(&rule.service),
+        source_port: rule.service.ports().and_then(|ports| ports.source),
+        to: Some(rule.local.to_string()),
+        peers: Some(peers),
+        control_port: rule.control_port,
+        source: &rule.origin,
+        why: &rule.why,
+    }
+}
+
+fn off(dormant: &Dormant) -> RuleJson<'_> {
+    RuleJson {
+        flow: &dormant.flow,
+        aliases: &[],
+        role: &dormant.role,
+        on: false,
+        direction: dormant.direction.name(),
+        protocol: dormant.service.protocol(),
+        ports: ports(&dormant.service),
+        source_port: dormant.service.ports().and_then(|ports| ports.source),
+        to: None,
+        peers: None,
+        control_port: None,
+        source: &dormant.origin,
+        why: &dormant.why,
+    }
+}
+
+fn ports(service: &Service) -> Vec<[u16; 2]> {
+    let ranges = service.ports().map(|ports| ports.destination.as_slice()).unwrap_or_default();
+    ranges.iter().map(|range| [*range.start(), *range.end()]).collect()
+}

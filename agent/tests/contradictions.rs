@@ -1,0 +1,141 @@
+//! What a document forbids holds against everything that a host allows, and both sides are named.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use jiff::civil::date;
+use portreeve::policy::{Catalogue, Policy, compile};
+
+const MAIN: &str = "[[role]]\npack = \"clearscada\"\nrole = \"main\"\npeers = { partners = [\"192.0.2.20\", \"2001:db8::20\"], dmz_standbys = [\"198.51.100.40\"] }\n";
+const DMZ: &str = "[[role]]\npack = \"clearscada\"\nrole = \"dmz-permanent-standby\"\npeers = { mains = [\"192.0.2.11\", \"2001:db8::11\"] }\n";
+
+fn try_compile(text: &str) -> Result<Policy, String> {
+    let catalogue = Catalogue::built_in().unwrap();
+    compile("host.toml", text, &catalogue, date(2026, 11, 21)).map_err(|report| report.render(false))
+}
+
+#[track_caller]
+fn refused(text: &str, parts: &[&str]) {
+    let report = try_compile(text).map(|policy| policy.rules).unwrap_err();
+    for part in parts {
+        assert!(report.contains(part), "{part} in\n{report}");
+    }
+}
+
+fn allow(direction: &str, service: &str, peers: &str) -> String {
+    format!(
+        "[[allow]]\nid = \"SITE-1\"\ndirection = \"{direction}\"\n{service}\npeers = {peers}\nreason = \"r\"\n"
+    )
+}
+
+#[test]
+fn both_alone_are_fine() {
+    assert!(try_compile(MAIN).unwrap().report.diagnostics.is_empty());
+    assert!(try_compile(DMZ).unwrap().report.diagnostics.is_empty());
+}
+
+#[test]
+fn a_dmz_standby_is_nothing_else() {
+    for role in ["main", "standby", "permanent-standby"] {
+        let other = MAIN
+            .replace("\"main\"", &format!("\"{role}\""))
+            .replace(", dmz_standbys = [\"198.51.100.40\"]", "");
+        let parts = [role, "dmz-permanent-standby", "can't stand on one host"];
+        refused(&format!("{other}{DMZ}"), &parts);
+        refused(&format!("{DMZ}{other}"), &parts);
+    }
+}
+
+#[test]
+fn a_dmz_standby_never_begins_towards_a_main() {
+    let tcp = "protocol = \"tcp\"\nport = [443, \"5000-6000\"]";
+    for peers in ["\"any\"", "[\"192.0.2.0/24\"]", "[\"2001:db8::11\"]"] {
+        let parts = ["flow SITE-1 of role site", "role dmz-permanent-standby rules out", "host.toml:6:6"];
+        refused(&format!("{DMZ}{}", allow("egress", tcp, peers)), &parts);
+        refused(
+            &format!("{DMZ}{}", allow("egress", "protocol = \"icmp\"", peers)),
+            &["doesn't poll a main server"],
+        );
+    }
+    for (direction, service, peers) in [
+        ("egress", tcp, "[\"203.0.113.10\"]"),
+        ("ingress", tcp, "\"any\""),
+        ("egress", "protocol = \"tcp\"\nport = 443", "\"any\""),
+        ("egress", "protocol = \"udp\"\nport = 5481", "\"any\""),
+    ] {
+        let text = format!("{DMZ}{}", allow(direction, service, peers));
+        assert!(try_compile(&text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn the_port_option_moves_what_is_forbidden() {
+    let moved = DMZ.replace("peers", "options = { server_port = 6000 }\npeers");
+    let to = |port: u16| allow("egress", &format!("protocol = \"tcp\"\nport = {port}"), "[\"192.0.2.11\"]");
+    refused(&format!("{moved}{}", to(6000)), &["tcp 6000 egress to 192.0.2.11"]);
+    assert!(try_compile(&format!("{moved}{}", to(5481))).is_ok());
+}
+
+#[test]
+fn a_main_takes_nothing_from_a_dmz_standby() {
+    let wide = MAIN.replace("\"192.0.2.20\"", "\"198.51.100.0/24\"");
+    refused(&wide, &["flow GEO-MAIN-02 of role main", "from 198.51.100.40", "rules out"]);
+    refused(&MAIN.replace("[\"192.0.2.20\", \"2001:db8::20\"]", "\"any\""), &["GEO-MAIN-02", "GEO-MAIN-05"]);
+    refused(
+        &format!("{MAIN}[baseline]\nping_from = [\"198.51.100.40\"]\n"),
+        &["BASELINE-PING", "host.toml:6:13"],
+    );
+}
+
+#[test]
+fn the_union_of_all_roles_counts() {
+    let standby =
+        "[[role]]\npack = \"clearscada\"\nrole = \"standby\"\npeers = { partners = [\"198.51.100.40\"] }\n";
+    refused(
+        &format!("{MAIN}{standby}"),
+        &["flow GEO-STBY-01 of role standby", "which role main rules out", "host.toml:7:8"],
+    );
+}
+
+#[test]
+fn an_unset_peer_forbids_nothing_yet() {
+    let unset = DMZ.replace("mains = [\"192.0.2.11\", \"2001:db8::11\"]", "");
+    let policy =
+        try_compile(&format!("{unset}{}", allow("egress", "protocol = \"icmp\"", "\"any\""))).unwrap();
+    assert_eq!(policy.report.diagnostics.len(), 1);
+    let partners = MAIN.replace("partners = [\"192.0.2.20\", \"2001:db8::20\"], ", "");
+    assert!(try_compile(&partners).unwrap().report.diagnostics[0].message.contains("reads as any"));
+}
+
+#[test]
+fn shared_options_have_one_value() {
+    let main = MAIN.replace("peers", "options = { server_port = 6000 }\npeers");
+    let standby = "[[role]]\npack = \"clearscada\"\nrole = \"standby\"\noptions = { server_port = 5481 }\npeers = { partners = [\"192.0.2.20\"] }\n";
+    refused(
+        &format!("{main}{standby}"),
+        &["roles main and standby contradict each other: `server_port` is 6000 and 5481"],
+    );
+}
+
+#[test]
+fn a_site_may_overrule_what_only_warns() {
+    let iem = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"iem\"\noptions = { offering = \"IEM Virtual\" }\npeers = { dns_servers = [\"192.0.2.53\"], ntp_servers = [\"192.0.2.123\"] }\n";
+    let policy = try_compile(&format!(
+        "{iem}{}",
+        allow("ingress", "protocol = \"tcp\"\nport = 9100", "[\"192.0.2.9\"]")
+    ));
+    let policy = policy.unwrap();
+    assert!(
+        policy.report.diagnostics[0]
+            .message
+            .contains("flow SITE-1 of role site lets tcp 9100 ingress from anyone")
+    );
+    assert!(policy.rules.iter().any(|rule| rule.flow == "SITE-1"));
+}
+
+#[test]
+fn repeated_rows_share_a_rule() {
+    let policy = try_compile(MAIN).unwrap();
+    let first = policy.rules.iter().find(|rule| rule.flow == "GEO-MAIN-01").unwrap();
+    assert_eq!(first.aliases, ["GEO-MAIN-03"]);
+    assert!(policy.rules.iter().all(|rule| rule.flow != "GEO-MAIN-03"));
+}
