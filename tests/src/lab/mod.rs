@@ -13,6 +13,7 @@
 //! in it. So one function removes it, called on drop, on panic (which drops), on SIGINT and SIGTERM, and by
 //! the next run for one that was killed. Nothing is ever created in the machine's own network namespace.
 
+mod agent;
 mod client;
 mod host;
 mod interface;
@@ -37,6 +38,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 pub use self::{
+    agent::Agent,
     client::{Port, fetch, lookup, offset, ping, scan},
     host::{Host, HostBuilder},
     process::Output,
