@@ -3,12 +3,17 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use portreeve_tests::lab::{self, Host, Lab, Port, Resolver, TimeServer, Web};
 
 /// Two hosts on a switch, with both address families.
@@ -135,11 +140,10 @@ fn a_panic_leaves_nothing() -> Result<()> {
 /// Signals end a process, so another one stands in its lab and waits for them.
 #[test]
 fn a_signal_leaves_nothing() -> Result<()> {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let (mut other, id) = other_process()?;
-        Command::new("kill").args([&format!("-{signal}"), &other.id().to_string()]).status()?;
-        let status = other.wait()?;
-        assert!(!status.success(), "{signal}: {status}");
+        kill(Pid::from_raw(other.id().try_into()?), signal)?;
+        assert_eq!(other.wait()?.signal(), Some(signal as i32), "{signal}");
         assert_eq!(left_of(&id), Vec::<String>::new(), "{signal}");
     }
     Ok(())
@@ -159,9 +163,10 @@ fn the_next_run_sweeps_up_after_one_that_was_killed() -> Result<()> {
 /// Another process once its lab stands, and the lab's id.
 fn other_process() -> Result<(Child, String)> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lab")).stdout(Stdio::piped()).spawn()?;
-    let mut id = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut id)?;
-    Ok((child, id.trim().to_owned()))
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line)?;
+    let (id, _) = line.split_once(' ').context("the other process has no lab")?;
+    Ok((child, id.to_owned()))
 }
 
 /// What is left of a lab: namespaces, folders, mounts, processes.
