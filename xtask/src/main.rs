@@ -11,6 +11,7 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// The project's tasks.
@@ -38,19 +39,20 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().task {
-        Task::Setup(args) => setup::main(&args),
-        Task::Build => build::main(),
-        Task::Lint => lint::main(),
-        Task::Test(args) => test::main(&args),
-        Task::Demo(args) => demo::main(&args),
-        Task::Bench(args) => bench::main(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    run(Cli::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup(args) => setup::main(&args)?,
+        Task::Build => build::main()?,
+        Task::Lint => lint::main()?,
+        Task::Test(args) => return test::main(&args),
+        Task::Demo(args) => demo::main(&args)?,
+        Task::Bench(args) => bench::main(&args)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,13 @@
 //! `cargo xtask test`: the tests that need nothing, then the privileged suites, and one total.
 
 use std::{
+    fmt,
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     cargo,
@@ -22,40 +23,29 @@ pub(crate) struct Args {
     filter: Option<String>,
 }
 
-/// Runs them all, whatever fails on the way.
+/// Runs them all, whatever fails on the way; the last line that it prints is the total.
 ///
 /// # Errors
-/// A test failed, did not build, or could not run because this isn't root.
-pub(crate) fn main(args: &Args) -> Result<()> {
+/// This machine can't build or lacks a program.
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
     setup::ensure(&[Purpose::Build, Purpose::Test])?;
     let mut total = Total::default();
     total.suite("tests without privileges", &[], args)?;
     if nix::unistd::geteuid().is_root() {
-        cargo::run(cargo::command("build").args(["--package", "portreeve"]))?;
-        total.suite("privileged suites", &["--package", "portreeve-tests"], args)?;
+        total.privileged(args)?;
     } else {
         eprintln!(
-            "test: the privileged suites need root: they load programs into the kernel and make namespaces"
+            "test: the privileged suites load programs into the kernel and make namespaces; run them with"
         );
-        eprintln!("      run them with: sudo -E env PATH=\"$PATH\" cargo xtask test");
-        total.broken.push("privileged suites: not root");
+        eprintln!("      sudo -E env PATH=\"$PATH\" cargo xtask test");
+        total.broken.push("privileged suites: they need root".to_owned());
     }
-    let Total { passed, failed, ignored, broken } = total;
-    if ignored > 0 {
-        println!("{ignored} ignored");
-    }
-    for what in &broken {
-        println!("{what}");
-    }
-    println!("total: {passed} passed, {failed} failed ({})", step::seconds(begin.elapsed()));
     if let Some(filter) = &args.filter {
-        ensure!(passed + failed > 0, "no test's name contains {filter:?}");
+        ensure!(total.passed + total.failed > 0, "no test's name contains {filter:?}");
     }
-    if failed > 0 || !broken.is_empty() {
-        bail!("not all tests passed");
-    }
-    Ok(())
+    println!("\n{total} ({})", step::seconds(begin.elapsed()));
+    Ok(if total.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What all suites came to.
@@ -64,13 +54,24 @@ struct Total {
     passed: u32,
     failed: u32,
     ignored: u32,
-    /// Suites that did not end well without a failed test saying so: they didn't build, or crashed.
-    broken: Vec<&'static str>,
+    /// Names of the tests that failed.
+    failures: Vec<String>,
+    /// What went wrong without a failed test saying so.
+    broken: Vec<String>,
 }
 
 impl Total {
+    /// The suites that need root, with the agent that they run.
+    fn privileged(&mut self, args: &Args) -> Result<()> {
+        if let Err(error) = cargo::run(cargo::command("build").args(["--package", "portreeve"])) {
+            self.broken.push(format!("privileged suites: {error:#}"));
+            return Ok(());
+        }
+        self.suite("privileged suites", &["--package", "portreeve-tests"], args)
+    }
+
     /// Runs one `cargo test`, shows what it says, and adds it up.
-    fn suite(&mut self, name: &'static str, packages: &[&str], args: &Args) -> Result<()> {
+    fn suite(&mut self, name: &str, packages: &[&str], args: &Args) -> Result<()> {
         println!("test: {name}");
         let mut command = cargo::command("test");
         command.args(packages).arg("--no-fail-fast");
@@ -82,7 +83,7 @@ impl Total {
         let failed = self.failed;
         let success = self.read(&mut command)?;
         if !success && self.failed == failed {
-            self.broken.push(name);
+            self.broken.push(format!("{name}: did not build, or crashed"));
         }
         Ok(())
     }
@@ -99,10 +100,13 @@ impl Total {
         Ok(child.wait()?.success())
     }
 
-    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; …`; other lines say nothing.
+    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; …` and `test name ... FAILED`; other lines say nothing.
     fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
-        else {
+        let Some(rest) = line.strip_prefix("test ") else { return };
+        if let Some(name) = rest.strip_suffix(" ... FAILED") {
+            self.failures.push(name.to_owned());
+        }
+        let Some((_, counts)) = rest.strip_prefix("result: ").and_then(|rest| rest.split_once(". ")) else {
             return;
         };
         for count in counts.split("; ") {
@@ -115,6 +119,22 @@ impl Total {
                 _ => {}
             }
         }
+    }
+
+    fn good(&self) -> bool {
+        self.failed == 0 && self.broken.is_empty()
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { passed, failed, ignored, failures, broken } = self;
+        failures.iter().try_for_each(|name| writeln!(f, "failed: {name}"))?;
+        broken.iter().try_for_each(|what| writeln!(f, "broken: {what}"))?;
+        if *ignored > 0 {
+            writeln!(f, "ignored: {ignored}")?;
+        }
+        write!(f, "total: {passed} passed, {failed} failed")
     }
 }
 
@@ -130,9 +150,13 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s",
             "test result: FAILED. 2 passed; 5 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
             "test tests::result ... ok",
+            "test tests::wrong ... FAILED",
         ] {
             total.add(line);
         }
-        assert_eq!(total, Total { passed: 5, failed: 5, ignored: 1, broken: vec![] });
+        let failures = vec!["tests::wrong".to_owned()];
+        assert_eq!(total, Total { passed: 5, failed: 5, ignored: 1, failures, broken: vec![] });
+        assert!(!total.good());
+        assert_eq!(total.to_string(), "failed: tests::wrong\nignored: 1\ntotal: 5 passed, 5 failed");
     }
 }

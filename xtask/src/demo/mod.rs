@@ -5,7 +5,10 @@ mod plant;
 mod report;
 mod traffic;
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::lab::Agent;
@@ -23,6 +26,9 @@ use crate::{
 /// What the demo takes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Show this program, instead of building one.
+    #[arg(long, value_name = "FILE", conflicts_with = "without_agent")]
+    program: Option<PathBuf>,
     /// Show the plant network alone: everything reaches everything.
     #[arg(long, hide = true)]
     without_agent: bool,
@@ -38,11 +44,12 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         "the demo loads programs into the kernel and makes namespaces, which needs root; run\n\n    sudo -E env \
          PATH=\"$PATH\" cargo xtask demo\n"
     );
-    setup::ensure(&[Purpose::Build, Purpose::Demo])?;
     if args.without_agent {
+        setup::ensure(&[Purpose::Demo])?;
         return unprotected();
     }
-    let program = build::agent()?;
+    setup::ensure(&[Purpose::Build, Purpose::Demo])?;
+    let program = args.program.clone().map_or_else(build::agent, Ok)?;
     let begin = Instant::now();
     for hook in [Hook::Xdp, Hook::Tc] {
         play(hook, &program).with_context(|| format!("the demo with hook = \"{}\" failed", hook.name()))?;
@@ -63,6 +70,7 @@ fn unprotected() -> Result<()> {
 
 /// One plant, one hook: observe, then enforce, then away with it.
 fn play(hook: Hook, program: &Path) -> Result<()> {
+    let begin = Instant::now();
     report::heading(&format!("A plant network, ingress by {}", hook.title()));
     let plant = Plant::build()?;
     plant.introduce();
@@ -71,8 +79,12 @@ fn play(hook: Hook, program: &Path) -> Result<()> {
     report::shell(&agent, &["check", &file.to_string_lossy()])?;
     let mut daemon = agent.start(&file)?;
     let act = Act { plant: &plant, agent: &agent, hook };
-    let played = act.observe().and_then(|()| act.enforce());
-    played.with_context(|| format!("the agent's log:\n{}", daemon.log().unwrap_or_default()))?;
+    if let Err(error) = act.observe().and_then(|()| act.enforce()) {
+        eprintln!("\nthe agent's log:\n{}", daemon.log()?);
+        return Err(error);
+    }
     daemon.stop(portreeve_tests::lab::PATIENCE)?;
-    act.leave()
+    act.leave()?;
+    println!("\n  played in {}", step::seconds(begin.elapsed()));
+    Ok(())
 }
