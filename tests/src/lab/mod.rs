@@ -173,6 +173,7 @@ fn prepare() -> Result<()> {
 pub fn wait_for(what: &str, patience: Duration, mut ready: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
     while !ready()? {
+        interrupt::hold();
         if begin.elapsed() > patience {
             bail!("{what}: not within {} s", patience.as_secs_f32());
         }

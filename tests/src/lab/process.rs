@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::PATIENCE;
+use super::{PATIENCE, interrupt};
 
 /// What a finished command left.
 #[derive(Clone, Debug)]
@@ -98,12 +98,14 @@ where
 
 /// Waits for the end of a command, and ends it after `patience`.
 pub(super) fn finish(mut command: Command, patience: Duration) -> Result<Output> {
+    interrupt::hold();
     let typed = typed(&command);
     let begin = Instant::now();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("can't start `{typed}`"))?;
     let readers = (read(child.stdout.take()), read(child.stderr.take()));
     let status = loop {
+        interrupt::hold();
         if let Some(status) = child.try_wait()? {
             break status;
         }
@@ -114,6 +116,7 @@ pub(super) fn finish(mut command: Command, patience: Duration) -> Result<Output>
         }
         thread::sleep(Duration::from_millis(2));
     };
+    interrupt::hold();
     let (stdout, stderr) = (text(readers.0)?, text(readers.1)?);
     Ok(Output { command: typed, code: status.code(), stdout, stderr, took: begin.elapsed() })
 }
