@@ -13,21 +13,24 @@ use crate::step;
 
 /// Installs packages without starting what they bring: nobody asked for a web server on this machine.
 ///
-/// A machine that has a policy on starting services keeps it.
+/// Chrony may start where systemd runs, since Debian lets it take the place of another time daemon. A machine that has
+/// a policy on starting services keeps it.
 const APT: &str = r#"
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
     trap 'exit 1' HUP INT TERM
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    cat >"$policy" <<'END'
+#!/bin/sh
+case "$1" in chrony*) if [ -d /run/systemd/system ]; then exit 0; fi ;; esac
+exit 101
+END
     chmod 755 "$policy"
 fi
 apt-get install --yes --no-install-recommends "$@"
-for service in nginx; do
-    case " $* " in *" $service"*)
-        if [ -d /run/systemd/system ]; then systemctl disable --quiet "$service" || true; fi ;;
-    esac
-done
+case " $* " in *" nginx-light "*)
+    if [ -d /run/systemd/system ]; then systemctl disable --quiet nginx; fi ;;
+esac
 "#;
 
 /// Gets the package lists, and what they offer of what is missing.
