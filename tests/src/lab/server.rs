@@ -34,7 +34,7 @@ pub struct Server {
 impl Server {
     pub(super) fn spawn(host: &Host, mut command: Command) -> Result<Self> {
         let typed = process::typed(&command);
-        let name = typed.split([' ', '/']).find(|word| !word.is_empty()).unwrap_or("server");
+        let name = typed.split(' ').next().and_then(|program| program.rsplit('/').next()).unwrap_or("server");
         let log = format!("{}-{name}-{}.log", host.name(), COUNT.fetch_add(1, Ordering::Relaxed));
         let log = host.lab().dir().join(log);
         let file = File::create(&log).with_context(|| format!("can't write {}", log.display()))?;

@@ -5,6 +5,7 @@
 mod install;
 mod linker;
 mod machine;
+mod message;
 mod need;
 mod plan;
 
