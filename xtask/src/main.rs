@@ -1,2 +1,58 @@
-//! The project's tasks.
-fn main() {}
+//! The project's tasks: `cargo xtask setup | build | lint | test | demo | bench`.
+
+mod bench;
+mod build;
+mod cargo;
+mod demo;
+mod lint;
+mod setup;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find how this machine can build eBPF, and install what is missing.
+    Setup(setup::Args),
+    /// Build the agent and its kernel programs, optimised.
+    Build,
+    /// Check format, lints and documentation, of the kernel programs too.
+    Lint,
+    /// Run all tests, then, as root, the privileged suites.
+    Test(test::Args),
+    /// Protect an edge device in a plant network of namespaces, and show what passes and what doesn't.
+    Demo(demo::Args),
+    /// Measure the kernel programs against an empty one.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    run(Cli::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup(args) => setup::main(&args)?,
+        Task::Build => build::main()?,
+        Task::Lint => lint::main()?,
+        Task::Test(args) => return test::main(&args),
+        Task::Demo(args) => demo::main(&args)?,
+        Task::Bench(args) => bench::main(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,94 @@
+//! Portreeve itself in a host, with every folder of its own inside the lab.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Host, Output, PATIENCE, Server};
+
+/// Where it serves `/metrics`; loopback, so each host has its own.
+const METRICS: &str = "127.0.0.1:9464";
+
+/// An agent of a host: its command line and its daemon.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    host: Host,
+    program: PathBuf,
+    instance: String,
+}
+
+impl Agent {
+    /// For this host, from this program. One host has one agent.
+    ///
+    /// # Errors
+    /// The program isn't there.
+    pub fn new(host: &Host, program: &Path) -> Result<Self> {
+        ensure!(program.is_file(), "{} is not built", program.display());
+        Ok(Self { host: host.clone(), program: program.to_owned(), instance: host.name().to_owned() })
+    }
+
+    /// Where [`Agent::new`] finds the program in a suite: what `cargo xtask test` built and named.
+    ///
+    /// # Errors
+    /// The suite was not started by `cargo xtask test`.
+    pub fn program() -> Result<PathBuf> {
+        let named = std::env::var_os("PORTREEVE");
+        named.map(PathBuf::from).context("PORTREEVE doesn't name the program: run this by `cargo xtask test`")
+    }
+
+    /// Starts the daemon with a host file, and waits until it serves metrics.
+    ///
+    /// # Errors
+    /// It ends instead; the message holds the end of its log.
+    pub fn start(&self, host_file: &Path) -> Result<Server> {
+        let mut words = self.words(["run"]);
+        words.extend(["--host".into(), host_file.into(), "--metrics".into(), METRICS.into()]);
+        let mut server = self.host.spawn(words)?;
+        server.wait_until("serves metrics", PATIENCE, |_| Ok(self.scrape()?.success()))?;
+        Ok(server)
+    }
+
+    /// Runs a command that works on this instance: `["drops", "--json"]`.
+    ///
+    /// # Errors
+    /// It can't be started. A failing command is an `Ok` with its code.
+    pub fn command<I, S>(&self, words: I) -> Result<Output>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.host.run(self.words(words))
+    }
+
+    /// What it exports now.
+    ///
+    /// # Errors
+    /// It doesn't answer.
+    pub fn metrics(&self) -> Result<String> {
+        Ok(self.scrape()?.ok()?.stdout)
+    }
+
+    fn scrape(&self) -> Result<Output> {
+        let url = format!("http://{METRICS}/metrics");
+        self.host.run(["curl", "--silent", "--show-error", "--fail", "--max-time", "2", &url])
+    }
+
+    /// The program, a command, and the flags that keep it inside the lab.
+    fn words<I, S>(&self, command: I) -> Vec<PathBuf>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let lab = self.host.lab();
+        let folder = |kind: &str| lab.dir().join(format!("{}-{kind}", self.host.name()));
+        let mut words = vec![self.program.clone()];
+        words.extend(command.into_iter().map(|word| PathBuf::from(word.as_ref())));
+        words.extend(["--instance".into(), self.instance.clone().into()]);
+        words.extend(["--bpffs".into(), lab.bpffs()]);
+        words.extend(["--state-dir".into(), folder("state"), "--run-dir".into(), folder("run")]);
+        words
+    }
+}

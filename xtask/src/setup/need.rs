@@ -1,0 +1,92 @@
+//! Needs: programs that tasks run, and the Debian packages that bring them.
+
+use std::path::Path;
+
+/// What a need is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiling the kernel programs.
+    Build,
+    /// The privileged suites.
+    Test,
+    /// The demo.
+    Demo,
+    /// The benchmark.
+    Bench,
+}
+
+impl Purpose {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Build, Self::Test, Self::Demo, Self::Bench];
+
+    /// What a task with this purpose runs. What the build needs is decided by [`super::plan`].
+    pub(super) fn needs(self) -> Vec<Need> {
+        match self {
+            Self::Build => Vec::new(),
+            Self::Test => [LAB.as_slice(), &SUITES].concat(),
+            Self::Demo => LAB.into(),
+            Self::Bench => BENCH.into(),
+        }
+    }
+}
+
+/// A program, or a file where there is no program, and its package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Need {
+    /// What is looked for: a name on the path, or an absolute path.
+    pub(crate) file: &'static str,
+    /// Debian's and Ubuntu's package.
+    pub(crate) package: &'static str,
+}
+
+const fn need(file: &'static str, package: &'static str) -> Need {
+    Need { file, package }
+}
+
+/// What the lab of `portreeve-tests` runs, and all that the demo needs.
+const LAB: [Need; 13] = [
+    need("ip", "iproute2"),
+    need("ss", "iproute2"),
+    need("mount", "mount"),
+    need("setpriv", "util-linux"),
+    need("ethtool", "ethtool"),
+    need("nginx", "nginx-light"),
+    need("openssl", "openssl"),
+    need("dnsmasq", "dnsmasq-base"),
+    need("chronyd", "chrony"),
+    need("dig", "dnsutils"),
+    need("curl", "curl"),
+    need("nmap", "nmap"),
+    need("ping", "iputils-ping"),
+];
+
+/// Tools that we did not write, for the suites to send, record and compare with.
+const SUITES: [Need; 8] = [
+    need("tcpdump", "tcpdump"),
+    need("tcpreplay", "tcpreplay"),
+    // Debian's own python has Debian's modules; another one that comes first on the path hasn't.
+    need("/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy"),
+    need("nc.openbsd", "netcat-openbsd"),
+    need("nft", "nftables"),
+    need("iptables", "iptables"),
+    need("hping3", "hping3"),
+    need("xdp-loader", "xdp-tools"),
+];
+
+const BENCH: [Need; 5] = [
+    need("ip", "iproute2"),
+    need("nft", "nftables"),
+    need("iptables", "iptables"),
+    need("xdp-loader", "xdp-tools"),
+    need("ethtool", "ethtool"),
+];
+
+impl Need {
+    /// Whether it is there, on this path.
+    pub(super) fn met(&self, path: &[std::path::PathBuf]) -> bool {
+        if self.file.starts_with('/') {
+            return Path::new(self.file).is_file();
+        }
+        path.iter().any(|folder| folder.join(self.file).is_file())
+    }
+}
