@@ -1,1 +1,5 @@
-//! Network namespaces, servers and clients for the privileged suites and the demo.
+//! Frames and verdict cases as values; network namespaces, servers and clients for the privileged suites and the demo.
+
+pub mod frame;
+pub mod generator;
+pub mod step;
