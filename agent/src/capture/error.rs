@@ -32,7 +32,7 @@ pub enum CaptureError {
     },
     /// The file ends within a header, a record or a block.
     #[error(
-        "the file is cut off: the {what} at byte {offset}, after {packets} packets, needs {needed} bytes and has {found}"
+        "the file is cut off: the {what} at byte {offset} needs {needed} bytes and has {found} (packets before it: {packets})"
     )]
     CutOff {
         /// The part that is incomplete.

@@ -17,7 +17,7 @@ pub(super) fn frame(number: u64, packet: Packet) -> Result<Frame, CaptureError> 
             length: bytes.len(),
             needed: layout.length,
         })?;
-        Ok((header.direction(), header.ethernet(&bytes[layout.length..])))
+        Ok((header.direction(), header.ethernet(bytes.get(layout.length..).unwrap_or_default())))
     };
     let (cooked_direction, bytes) = match link {
         ETHERNET => (None, bytes),

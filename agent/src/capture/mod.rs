@@ -2,7 +2,9 @@
 
 mod address;
 mod error;
+mod interface;
 mod link;
+mod order;
 mod pcap;
 mod pcapng;
 mod reader;

@@ -4,11 +4,13 @@ use std::{io::Read, time::Duration};
 
 use pcap_parser::{LegacyPcapBlock, PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
 
-use super::{CaptureError, Packet, source::Source};
+use super::{CaptureError, Packet, order::Order, source::Source};
 
 /// What the file's header says of all its records.
 pub(super) struct Pcap {
     header: PcapHeader,
+    order: Order,
+    /// Most bytes that a packet may have.
     limit: u32,
 }
 
@@ -28,8 +30,9 @@ impl Pcap {
             return Err(CaptureError::NotACapture { first: "a broken pcap header".into() });
         };
         source.advance();
-        let limit = if header.snaplen == 0 { LONGEST_PACKET } else { header.snaplen.min(LONGEST_PACKET) };
-        Ok(Self { header, limit })
+        let order = if header.is_bigendian() { Order::Big } else { Order::Little };
+        let limit = snap_limit(header.snaplen);
+        Ok(Self { header, order, limit })
     }
 
     /// The next packet, or `None` at the end; `packets` have been read before it.
@@ -41,23 +44,26 @@ impl Pcap {
         if source.fill(RECORD_HEADER)?.is_empty() {
             return Ok(None);
         }
-        let length = self.captured(source.need(RECORD_HEADER, "packet header", packets)?);
+        let length = self.order.word(source.need(RECORD_HEADER, "packet header", packets)?, CAPTURED);
         let offset = source.offset();
         if length > self.limit {
             return Err(CaptureError::TooLong { packet: packets + 1, offset, length, limit: self.limit });
         }
         let record = source.need(RECORD_HEADER + length as usize, "packet", packets)?;
-        let parse = if self.header.is_bigendian() { parse_pcap_frame_be } else { parse_pcap_frame };
+        let parse = match self.order {
+            Order::Little => parse_pcap_frame,
+            Order::Big => parse_pcap_frame_be,
+        };
         let Ok((_, block)) = parse(record) else {
             let (needed, found) = (u64::from(length), record.len() as u64);
             return Err(CaptureError::CutOff { what: "packet", offset, packets, needed, found });
         };
-        let packet = self.judge(&block);
+        let packet = self.of(&block);
         source.advance();
         Ok(Some(packet))
     }
 
-    fn judge(&self, block: &LegacyPcapBlock<'_>) -> Packet {
+    fn of(&self, block: &LegacyPcapBlock<'_>) -> Packet {
         let fraction = u64::from(block.ts_usec);
         let fraction = if self.header.is_nanosecond_precision() {
             Duration::from_nanos(fraction)
@@ -72,19 +78,20 @@ impl Pcap {
             original_length: block.origlen,
         }
     }
+}
 
-    /// `incl_len` of a record header, which is read before the packet is.
-    fn captured(&self, record: &[u8]) -> u32 {
-        let Some(&bytes) = record.get(8..).and_then(<[u8]>::first_chunk) else { return 0 };
-        if self.header.is_bigendian() { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
-    }
+/// A snap length of 0 is none.
+pub(super) fn snap_limit(snap: u32) -> u32 {
+    if snap == 0 { LONGEST_PACKET } else { snap.min(LONGEST_PACKET) }
 }
 
 const HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
+/// Where a record header tells how much of the packet follows.
+const CAPTURED: usize = 8;
 
 /// libpcap's `MAXIMUM_SNAPLEN`: what tools write when they are told to keep all of a packet.
-pub(super) const LONGEST_PACKET: u32 = 262_144;
+const LONGEST_PACKET: u32 = 262_144;
 
 /// The upper bits of the field tell the length of a frame check sequence (draft-ietf-opsawg-pcap, section 4).
 const LINK_TYPE: u32 = 0xffff;

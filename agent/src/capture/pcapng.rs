@@ -2,13 +2,15 @@
 
 use std::{io::Read, time::Duration};
 
-use pcap_parser::{
-    Block, EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, PcapNGOption, SimplePacketBlock,
-    parse_block_be, parse_block_le, traits::PcapNGPacketBlock,
-};
+use pcap_parser::{Block, EnhancedPacketBlock, OptionCode, SimplePacketBlock, traits::PcapNGPacketBlock};
 use portreeve_common::Direction;
 
-use super::{CaptureError, Packet, pcap::LONGEST_PACKET, source::Source};
+use super::{
+    CaptureError, Packet,
+    interface::{Interface, option},
+    order::Order,
+    source::Source,
+};
 
 /// What has been read of the present section.
 #[derive(Default)]
@@ -19,29 +21,9 @@ pub(super) struct Pcapng {
     time: Duration,
 }
 
-#[derive(Clone, Copy, Default)]
-enum Order {
-    #[default]
-    Little,
-    Big,
-}
-
-struct Interface {
-    link: u32,
-    limit: u32,
-    clock: Clock,
-}
-
-/// How an interface counts time.
-struct Clock {
-    ticks_per_second: u128,
-    /// Seconds to add to every time stamp.
-    offset: i64,
-}
-
 impl Pcapng {
     pub(super) fn begins_with(magic: &[u8]) -> bool {
-        magic == SECTION.to_le_bytes()
+        magic.starts_with(&SECTION.to_le_bytes())
     }
 
     /// The next packet, or `None` at the end; `packets` have been read before it.
@@ -67,8 +49,8 @@ impl Pcapng {
     ) -> Result<Option<Packet>, CaptureError> {
         let offset = source.offset();
         let header = source.need(BLOCK_HEADER, "block header", packets)?;
-        if Self::begins_with(&header[..4]) {
-            self.order = section_order(source.need(BLOCK_HEADER + 4, "section header", packets)?)
+        if Self::begins_with(header) {
+            self.order = Order::of_section(source.need(BLOCK_HEADER + 4, "section header", packets)?)
                 .ok_or(CaptureError::Block { what: "section header", offset })?;
             self.interfaces.clear();
         }
@@ -92,21 +74,22 @@ impl Pcapng {
     }
 
     fn describe(&mut self, bytes: &[u8], at: At) -> Result<Option<Packet>, CaptureError> {
-        let Some(Block::InterfaceDescription(block)) = self.order.parse(bytes) else {
+        let Some(Block::InterfaceDescription(block)) = self.order.block(bytes) else {
             return Err(CaptureError::Block { what: "interface description", offset: at.offset });
         };
-        let limit = if block.snaplen == 0 { LONGEST_PACKET } else { block.snaplen.min(LONGEST_PACKET) };
-        let link = block.linktype.0.cast_unsigned();
-        self.interfaces.push(Interface { link, limit, clock: Clock::of(&block, self.order) });
+        self.interfaces.push(Interface::new(&block, self.order));
         Ok(None)
     }
 
     fn enhanced(&mut self, bytes: &[u8], at: At) -> Result<Packet, CaptureError> {
-        let Some(Block::EnhancedPacket(block)) = self.order.parse(bytes) else {
+        let Some(Block::EnhancedPacket(block)) = self.order.block(bytes) else {
             return Err(CaptureError::Block { what: "enhanced packet", offset: at.offset });
         };
         let interface = self.interface(block.if_id, at)?;
-        interface.check(block.caplen, at)?;
+        if block.caplen > interface.limit {
+            let (length, limit) = (block.caplen, interface.limit);
+            return Err(CaptureError::TooLong { packet: at.packet, offset: at.offset, length, limit });
+        }
         let time = interface.clock.time(u64::from(block.ts_high) << 32 | u64::from(block.ts_low));
         let link = interface.link;
         self.time = time;
@@ -120,7 +103,7 @@ impl Pcapng {
     }
 
     fn simple(&self, bytes: &[u8], at: At) -> Result<Packet, CaptureError> {
-        let Some(Block::SimplePacket(block)) = self.order.parse(bytes) else {
+        let Some(Block::SimplePacket(block)) = self.order.block(bytes) else {
             return Err(CaptureError::Block { what: "simple packet", offset: at.offset });
         };
         let interface = self.interface(0, at)?;
@@ -150,65 +133,6 @@ impl Pcapng {
     }
 }
 
-impl Interface {
-    fn check(&self, length: u32, at: At) -> Result<(), CaptureError> {
-        if length <= self.limit {
-            return Ok(());
-        }
-        Err(CaptureError::TooLong { packet: at.packet, offset: at.offset, length, limit: self.limit })
-    }
-}
-
-impl Clock {
-    fn of(block: &InterfaceDescriptionBlock<'_>, order: Order) -> Self {
-        let resolution = match option(&block.options, OptionCode::IfTsresol) {
-            Some([resolution, ..]) => *resolution,
-            Some([]) | None => MICROSECONDS,
-        };
-        let exponent = u32::from(resolution & 0x7f);
-        let ticks_per_second =
-            if resolution & 0x80 == 0 { 10u128.saturating_pow(exponent) } else { 1 << exponent };
-        let offset = option(&block.options, OptionCode::IfTsoffset).and_then(|value| value.first_chunk());
-        Self { ticks_per_second, offset: offset.map_or(0, |&bytes| order.signed(bytes)) }
-    }
-
-    /// Rounded down to a nanosecond; a time before the epoch is the epoch.
-    fn time(&self, ticks: u64) -> Duration {
-        const NANOSECONDS: u128 = 1_000_000_000;
-        let (seconds, rest) =
-            (u128::from(ticks) / self.ticks_per_second, u128::from(ticks) % self.ticks_per_second);
-        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX).saturating_add_signed(self.offset);
-        let nanoseconds = u64::try_from(rest * NANOSECONDS / self.ticks_per_second).unwrap_or(0);
-        Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanoseconds))
-    }
-}
-
-impl Order {
-    fn parse(self, bytes: &[u8]) -> Option<Block<'_>> {
-        let parsed = match self {
-            Self::Little => parse_block_le(bytes),
-            Self::Big => parse_block_be(bytes),
-        };
-        parsed.ok().map(|(_, block)| block)
-    }
-
-    /// The 32-bit word at `at`, which the caller has checked to be there.
-    fn word(self, bytes: &[u8], at: usize) -> u32 {
-        let Some(&word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { return 0 };
-        match self {
-            Self::Little => u32::from_le_bytes(word),
-            Self::Big => u32::from_be_bytes(word),
-        }
-    }
-
-    fn signed(self, bytes: [u8; 8]) -> i64 {
-        match self {
-            Self::Little => i64::from_le_bytes(bytes),
-            Self::Big => i64::from_be_bytes(bytes),
-        }
-    }
-}
-
 /// Where a block stands, for its errors.
 #[derive(Clone, Copy)]
 struct At {
@@ -216,23 +140,10 @@ struct At {
     packet: u64,
 }
 
-fn section_order(section: &[u8]) -> Option<Order> {
-    match section.get(8..12)? {
-        [0x4d, 0x3c, 0x2b, 0x1a] => Some(Order::Little),
-        [0x1a, 0x2b, 0x3c, 0x4d] => Some(Order::Big),
-        _ => None,
-    }
-}
-
 /// A simple packet has no captured length: it is what the snap length leaves of the original.
 fn captured<'a>(block: &'a SimplePacketBlock<'_>, limit: u32) -> &'a [u8] {
     let bytes = block.packet_data();
     bytes.get(..limit as usize).unwrap_or(bytes)
-}
-
-fn option<'a>(options: &'a [PcapNGOption<'_>], code: OptionCode) -> Option<&'a [u8]> {
-    let mut options = options.iter().take_while(|option| option.code != OptionCode::EndOfOpt);
-    options.find(|option| option.code == code).and_then(|option| option.as_bytes().ok())
 }
 
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -248,6 +159,4 @@ const SHORTEST_BLOCK: u32 = 12;
 /// libpcap's `MAX_BLOCKSIZE`.
 const LONGEST_BLOCK: u32 = 16 << 20;
 
-/// The default of `if_tsresol`: 10^-6 s.
-const MICROSECONDS: u8 = 6;
 const EPB_FLAGS: OptionCode = OptionCode(2);

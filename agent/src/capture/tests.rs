@@ -110,11 +110,11 @@ fn a_file_that_is_cut_off_gives_what_came_before() {
     }
     assert_eq!(
         failure(&file[..24 + 76 + 20]).to_string(),
-        "the file is cut off: the packet at byte 100, after 1 packets, needs 76 bytes and has 20"
+        "the file is cut off: the packet at byte 100 needs 76 bytes and has 20 (packets before it: 1)"
     );
     assert_eq!(
         failure(&file[..10]).to_string(),
-        "the file is cut off: the file header at byte 0, after 0 packets, needs 24 bytes and has 10"
+        "the file is cut off: the file header at byte 0 needs 24 bytes and has 10 (packets before it: 0)"
     );
 }
 
