@@ -4,3 +4,4 @@ pub mod case;
 pub mod frame;
 pub mod generator;
 pub mod step;
+pub mod traffic;

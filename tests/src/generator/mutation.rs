@@ -49,12 +49,12 @@ fn frame_padding(choices: &mut Choices<'_>, flaws: Flaws) -> usize {
 /// Mutations that know nothing.
 fn spoil(bytes: &mut Vec<u8>, choices: &mut Choices<'_>) {
     let at = choices.below(bytes.len());
-    match choices.byte() % 6 {
-        0 => bytes.truncate(at),
-        1 => flip(bytes, at, choices),
+    match choices.byte() % 7 {
         // Headers are where it hurts.
-        2 | 3 => flip(bytes, at % HEADERS, choices),
-        4 => drop(bytes.splice(at..at, [choices.byte(), choices.byte(), 0, choices.byte()])),
+        0..=2 => flip(bytes, at % HEADERS, choices),
+        3 => flip(bytes, at, choices),
+        4 => bytes.truncate(at),
+        5 => drop(bytes.splice(at..at, [choices.byte(), choices.byte(), 0, choices.byte()])),
         _ => bytes.extend((0..choices.below(64)).map(|_| choices.byte())),
     }
 }
