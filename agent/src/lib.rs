@@ -2,5 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+
 pub mod diagnostic;
 pub mod policy;
+
+pub mod capture;

@@ -1,3 +1,10 @@
-//! Network namespaces, servers and clients for the privileged suites and the demo.
+//! Frames and verdict cases as values; network namespaces, servers and clients for the privileged suites and the demo.
+
+pub mod frame;
+pub mod generator;
+pub mod step;
+
+pub mod case;
 
 pub mod lab;
+pub mod traffic;

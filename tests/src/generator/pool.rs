@@ -1,0 +1,39 @@
+//! The addresses and ports that frames by chance are made of.
+
+use std::net::IpAddr;
+
+/// Few of each, so that chance meets rules and flows. No list may be empty.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// The host's own, and groups and broadcast addresses that it listens to.
+    pub locals: Vec<IpAddr>,
+    /// Everyone else's.
+    pub peers: Vec<IpAddr>,
+    /// Of services, on either side.
+    pub services: Vec<u16>,
+    /// Of clients.
+    pub clients: Vec<u16>,
+    /// What TCP segments carry, one letter a flag.
+    pub flags: Vec<&'static str>,
+}
+
+/// What the verdict cases use most.
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            locals: vec![[192, 0, 2, 10].into(), [0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10].into()],
+            peers: vec![
+                [198, 51, 100, 20].into(),
+                [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x20].into(),
+                [192, 0, 2, 53].into(),
+                [192, 0, 2, 200].into(),
+                [203, 0, 113, 10].into(),
+                [192, 0, 2, 20].into(),
+                [0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x50].into(),
+            ],
+            services: vec![443, 53, 123, 80, 22, 161, 5481, 20, 21, 23],
+            clients: vec![49_200, 49_201, 49_400],
+            flags: vec!["S", "SA", "A", "PA", "FA", "R", "RA", "", "SF", "SR"],
+        }
+    }
+}
