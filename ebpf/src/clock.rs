@@ -1,15 +1,28 @@
 //! The kernel's clock in ticks.
 
-use aya_ebpf::helpers::bpf_jiffies64;
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 
 use crate::maps;
 
 /// Jiffies since boot; for a program that is loaded for tracing, the time that it was told.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
-    if let Some(trace) = maps::trace() {
-        return trace.now;
+    match maps::trace() {
+        Some(trace) => trace.now,
+        None => ticks(),
     }
+}
+
+/// Jiffies since boot.
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
     // SAFETY: the helper takes nothing and reads one word of the kernel's.
     unsafe { bpf_jiffies64() }
+}
+
+/// Nanoseconds since boot, without those asleep (`CLOCK_MONOTONIC`).
+#[inline(always)]
+pub(crate) fn nanoseconds() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_ktime_get_ns() }
 }

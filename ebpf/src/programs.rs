@@ -35,6 +35,13 @@ pub(crate) fn egress_tc(ctx: TcContext) -> i32 {
     if drops(&Skb::new(&ctx), Direction::Egress) { TC_ACT_SHOT } else { NEXT }
 }
 
+/// Tells user space the time in ticks and in nanoseconds, by test run: it can't read jiffies, nor how long one is.
+#[xdp]
+pub(crate) fn clock(_ctx: XdpContext) -> u32 {
+    maps::tell_time(clock::ticks(), clock::nanoseconds());
+    xdp_action::XDP_PASS
+}
+
 /// Not ours to drop: the next program decides (`TCX_NEXT`, `TC_ACT_UNSPEC`). Where there is none, it passes.
 const NEXT: i32 = -1;
 const _: () = assert!(NEXT != TC_ACT_OK);
