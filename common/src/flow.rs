@@ -31,6 +31,32 @@ impl FlowKey {
         Self { local, remote, ports }
     }
 
+    /// The ends of a packet from `source` to `destination` that goes in `direction`; ports come later.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn between(source: Address, destination: Address, direction: Direction) -> Self {
+        match direction {
+            Direction::Ingress => Self { local: destination, remote: source, ports: 0 },
+            Direction::Egress => Self { local: source, remote: destination, ports: 0 },
+        }
+    }
+
+    /// Adds the protocol, and the ports of a packet that goes in `direction`.
+    #[inline(always)]
+    pub(crate) const fn carry(&mut self, source: u16, destination: u16, direction: Direction, protocol: u8) {
+        let (local, remote) = match direction {
+            Direction::Ingress => (destination, source),
+            Direction::Egress => (source, destination),
+        };
+        self.ports = (local as u64) << 32 | (remote as u64) << 16 | protocol as u64;
+    }
+
+    /// Makes it an echo that the end which sends in `asks` began.
+    #[inline(always)]
+    pub(crate) const fn ask(&mut self, identifier: u16, asks: Direction, protocol: u8) {
+        self.ports = (identifier as u64) << 32 | (asks.index() as u64) << 16 | protocol as u64;
+    }
+
     /// An echo goes by its identifier, and by who asks: both hosts may ask with the same one.
     #[inline(always)]
     #[must_use]

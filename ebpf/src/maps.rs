@@ -12,7 +12,7 @@ use aya_ebpf::{
     maps::{Array, LruHashMap, PerCpuArray},
 };
 use portreeve_common::{
-    Service,
+    Service, Sight,
     class::{MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
     counter::{
         FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PORTS_PER_PAGE, REASON_SLOTS, TALKER_SETS,
@@ -81,6 +81,8 @@ pub(crate) static TALKERS: PerCpuArray<TalkerSet> = PerCpuArray::with_max_entrie
 static HAPPENINGS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Happening::COUNT, 0);
 #[map]
 static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES]> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static SIGHTS: PerCpuArray<Sight> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static CLOCK: Array<[u64; 2]> = Array::with_max_entries(1, 0);
 #[map]
@@ -180,6 +182,16 @@ pub(crate) fn secret() -> [u64; 4] {
 #[inline(always)]
 pub(crate) fn sets() -> [u32; 2] {
     SETS.load()
+}
+
+/// Where this CPU keeps what it sees of a packet: on the stack it would have to be cleared for each one.
+///
+/// The hooks run with bottom halves disabled, so no other packet's program runs on this CPU meanwhile.
+#[inline(always)]
+pub(crate) fn sight() -> Option<&'static mut Sight> {
+    let sight = SIGHTS.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own value, which no one else holds meanwhile; every bit pattern that it gets is one of its own.
+    Some(unsafe { &mut *sight })
 }
 
 /// Leaves the time for user space.

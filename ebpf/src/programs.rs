@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use portreeve_common::{
-    Direction, Sight, look,
+    Direction, look,
     switch::{Mode, Switch},
 };
 
@@ -52,10 +52,10 @@ fn drops<F: Frame>(frame: &F, direction: Direction) -> bool {
     let now = clock::now();
     let posture = Switch::from_word(maps::switch()).posture(|| now);
     let mode = posture.mode(direction);
-    let mut sight = Sight::default();
-    look(frame, direction, &mut sight);
-    let decision = judge(&mut sight, direction, posture.generation(), now);
-    record::count(decision, &sight, frame, direction, mode);
+    let Some(sight) = maps::sight() else { return matches!(mode, Mode::Enforce) };
+    look(frame, direction, sight);
+    let decision = judge(sight, direction, posture.generation(), now);
+    record::count(decision, sight, frame, direction, mode);
     matches!(mode, Mode::Enforce) && !decision.passes()
 }
 

@@ -89,7 +89,7 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
     if headers.has_number() {
         port(port_slot(mode, direction, headers.protocol, headers.number), weight);
     }
-    let peer = headers.remote(direction);
+    let peer = headers.key.remote();
     let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, mode, decision.number());
     talker(key, weight.packets, cgroup, (how >> 32) as u32);
     0

@@ -114,7 +114,7 @@ impl Tables for KernelTables {
 
 /// Judges what was seen of a frame. Without its settings a generation was never written, and passes nothing.
 #[inline(always)]
-pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, now: u64) -> Decision {
+pub(crate) fn judge(sight: &Sight, direction: Direction, generation: u16, now: u64) -> Decision {
     Decision::from_word(portreeve_judge(sight, direction.index(), generation.into(), now))
 }
 
@@ -122,13 +122,13 @@ pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, no
 /// through the parser. It takes plain words and memory only.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_judge(sight: *mut Sight, direction: u32, generation: u32, now: u64) -> u32 {
+extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
     let Some(tables) = KernelTables::new(generation as u16, now) else { return INTERNAL.word() };
     if sight.is_null() {
         return INTERNAL.word();
     }
-    // SAFETY: the verifier lets only memory of this size or null through, and the caller holds it alone.
-    let sight = unsafe { &mut *sight };
+    // SAFETY: the verifier lets only memory of this size or null through.
+    let sight = unsafe { &*sight };
     let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
     decide(sight, direction, &tables).word()
 }
