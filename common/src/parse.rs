@@ -185,7 +185,7 @@ pub fn quoted<P: Packet + ?Sized>(
     inner: &mut Headers,
 ) -> bool {
     inner.ethertype = outer.ethertype;
-    inner.offset = outer.offset + transport::ICMP_HEADER as u32;
+    inner.offset = outer.offset + transport::ICMP_HEADER;
     let read = if outer.is_v4() {
         ipv4::quoted(packet, direction, inner)
     } else {

@@ -32,21 +32,15 @@ pub(super) fn quoted<P: Packet + ?Sized>(packet: &P, direction: Direction, heade
 }
 
 /// Reads the fixed part, moves behind the options, and returns the total length that it states.
-///
-/// In words as they lie in the header: the compiler makes one load of each.
 #[inline(always)]
 fn fixed<P: Packet + ?Sized>(packet: &P, direction: Direction, headers: &mut Headers) -> Option<u32> {
-    let bytes: [u8; HEADER as usize] = packet.read(headers.offset)?;
-    let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, s0, s1, s2, s3, d0, d1, d2, d3] = bytes;
-    let first = u32::from_be_bytes([a0, a1, a2, a3]);
-    let fragment = u32::from_be_bytes([b0, b1, b2, b3]);
-    let third = u32::from_be_bytes([c0, c1, c2, c3]);
-    let (source, destination) = (Address::v4([s0, s1, s2, s3]), Address::v4([d0, d1, d2, d3]));
+    let [first, fragment, third, source, destination] = packet.words(headers.offset)?;
+    let (first, fragment, third) = (u32::from_be(first), u32::from_be(fragment), u32::from_be(third));
     let length = first >> 24 & 0x0f;
     if first >> 28 != 4 || length < HEADER / 4 {
         return None;
     }
-    headers.key = FlowKey::between(source, destination, direction);
+    headers.key = FlowKey::between(Address::v4_word(source), Address::v4_word(destination), direction);
     headers.protocol = (third >> 16) as u8;
     headers.hop_limit = (third >> 24) as u8;
     headers.offset += length * 4;

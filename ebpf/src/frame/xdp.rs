@@ -11,7 +11,7 @@ use portreeve_common::{
     sight::message,
 };
 
-use super::{Frame, MAX_OFFSET, by_helper, direct};
+use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
 use crate::maps;
 
 /// A frame, of which the first buffer is read directly and the others by a helper.
@@ -29,13 +29,25 @@ impl<'a> Xdp<'a> {
     }
 }
 
-impl Packet for Xdp<'_> {
+impl Xdp<'_> {
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
         if offset > MAX_OFFSET {
             return None;
         }
-        direct(self.data, self.end, offset).or_else(|| Helped(self.ctx.ctx).read(offset))
+        direct(self.data, self.end, offset).or_else(|| Helped(self.ctx.ctx).piece(offset))
+    }
+}
+
+impl Packet for Xdp<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.piece(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.piece(offset)
     }
 
     #[inline(always)]
@@ -74,13 +86,25 @@ impl Xdp<'_> {
 /// A frame that is read by the helper alone, for functions that the verifier proves apart.
 struct Helped(*mut xdp_md);
 
+impl Helped {
+    #[inline(always)]
+    fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
+        by_helper(|to| {
+            // SAFETY: the helper writes the piece's bytes to the scratch value, or refuses where the frame ends before.
+            unsafe { bpf_xdp_load_bytes(self.0, offset, to, size_of::<T>() as u32) }
+        })
+    }
+}
+
 impl Packet for Helped {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        by_helper(|to| {
-            // SAFETY: the helper writes `N` bytes to the scratch value, or refuses where the frame ends before.
-            unsafe { bpf_xdp_load_bytes(self.0, offset, to, N as u32) }
-        })
+        self.piece(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.piece(offset)
     }
 
     fn length(&self) -> u32 {
