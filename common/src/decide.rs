@@ -12,6 +12,8 @@ mod tcp;
 
 mod policy;
 
+pub(crate) use tcp::goes_on as tcp_goes_on;
+
 pub use policy::{BROADCAST, OWN, PROTECTED_SET, among, protects};
 
 use crate::{

@@ -3,6 +3,7 @@
 use crate::{
     Direction, Sight,
     parse::{Walk, walk},
+    quick::{StartV4, StartV6},
     sight,
 };
 
@@ -19,6 +20,16 @@ pub trait Packet {
             *word = u32::from_ne_bytes(self.read(at)?);
         }
         Some(words)
+    }
+
+    /// The start of a frame that may go the short way. In the kernel one look at the first buffer.
+    fn start_v4(&self) -> Option<StartV4> {
+        StartV4::of(self)
+    }
+
+    /// As above, for IPv6.
+    fn start_v6(&self) -> Option<StartV6> {
+        StartV6::of(self)
     }
 
     /// Length of the frame in bytes; a reader whose frame lies in several buffers may leave out those that it can't

@@ -9,6 +9,7 @@ mod ipv6;
 mod transport;
 
 pub use ipv6::{Walk, walk};
+pub(crate) use transport::is_valid;
 
 use crate::{
     Address, Direction, Packet, Reason,
@@ -19,7 +20,7 @@ use crate::{
 /// The headers of a frame, as far as they were read.
 ///
 /// In the kernel it holds what an earlier packet left, so what is read of it must have been written for this packet:
-/// [`parse`] clears `end` and all from `fragment_id` on, and the rest only counts where these say so.
+/// [`parse`] clears all from `offset` on, and the rest only counts where these say so.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -141,6 +142,7 @@ impl Headers {
 
     #[inline(always)]
     const fn clear(&mut self) {
+        self.offset = 0;
         self.end = 0;
         self.fragment_id = 0;
         self.fragment_at = 0;

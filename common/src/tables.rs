@@ -50,6 +50,9 @@ pub trait Tables {
         decide::protects(address, self)
     }
 
+    /// A live flow whose other end has answered.
+    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>>;
+
     /// A live flow, established or waiting for its answer.
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>>;
 

@@ -8,7 +8,10 @@ pub(crate) use xdp::Xdp;
 
 use core::ffi::{c_long, c_void};
 
-use portreeve_common::Packet;
+use portreeve_common::{
+    Packet,
+    quick::{StartV4, StartV6},
+};
 
 use crate::maps;
 
@@ -53,3 +56,5 @@ fn by_helper<T: Piece>(load: impl FnOnce(*mut c_void) -> c_long) -> Option<T> {
 trait Piece: Copy {}
 impl<const N: usize> Piece for [u8; N] {}
 impl<const N: usize> Piece for [u32; N] {}
+impl Piece for StartV4 {}
+impl Piece for StartV6 {}

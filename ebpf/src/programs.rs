@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use portreeve_common::{
-    Direction, look,
+    Direction, look, quick,
     switch::{Mode, Switch},
 };
 
@@ -14,7 +14,7 @@ use crate::{
     clock,
     frame::{Frame, Skb, Xdp},
     maps, record,
-    tables::judge,
+    tables::{judge, judge_quickly},
 };
 
 /// Ingress on NICs with native XDP; frames in several buffers too.
@@ -52,6 +52,12 @@ fn drops<F: Frame>(frame: &F, direction: Direction) -> bool {
     let now = clock::now();
     let posture = Switch::from_word(maps::switch()).posture(|| now);
     let mode = posture.mode(direction);
+    if let Some(plain) = quick::plain(frame, direction)
+        && let Some(decision) = judge_quickly(&plain, direction, posture.generation(), now)
+    {
+        record::count_quickly(decision, &plain, frame, direction, mode, now);
+        return matches!(mode, Mode::Enforce) && !decision.passes();
+    }
     let Some(sight) = maps::sight() else { return matches!(mode, Mode::Enforce) };
     look(frame, direction, sight);
     let decision = judge(sight, direction, posture.generation(), now);

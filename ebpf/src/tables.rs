@@ -5,6 +5,7 @@ use portreeve_common::{
     class::{Class, PeerBucket, Peering, RuleId},
     decide::{self, decide},
     flow::{FlowKey, FlowState},
+    quick::{self, Plain},
     settings::Settings,
     tables::{FragmentKey, FragmentState, Live},
 };
@@ -75,6 +76,11 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+        flows::established(key, self.settings().limits(), self.now)
+    }
+
+    #[inline(always)]
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
         flows::find(key, self.settings.limits(), self.now)
     }
@@ -116,6 +122,17 @@ impl Tables for KernelTables {
 #[inline(always)]
 pub(crate) fn judge(sight: &Sight, direction: Direction, generation: u16, now: u64) -> Decision {
     Decision::from_word(portreeve_judge(sight, direction.index(), generation.into(), now))
+}
+
+/// Judges a packet that may go the short way.
+#[inline(always)]
+pub(crate) fn judge_quickly(
+    plain: &Plain,
+    direction: Direction,
+    generation: u16,
+    now: u64,
+) -> Option<Decision> {
+    quick::judge(plain, direction, &KernelTables::new(generation, now)?)
 }
 
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way

@@ -58,7 +58,7 @@ fn known<T: Tables>(
         live.state = by_this_generation(key, live.state, tables)?;
     }
     if matches!(sight.part, Part::GoesOn) {
-        tcp::goes_on(&sight.headers, &live, key, direction, tables)?;
+        tcp::continues(&sight.headers, &live, key, direction, tables)?;
     } else {
         datagram(&live, key, direction, tables);
     }

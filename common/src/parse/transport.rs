@@ -82,7 +82,7 @@ fn tcp<P: Packet + ?Sized>(
 /// Flags that no host sends together are a scan or a fault. The combinations are those that Linux's own tracking
 /// takes (`tcp_valid_flags` in `nf_conntrack_proto_tcp.c`): one bit each, of the 32 that five flags can make.
 #[inline(always)]
-const fn is_valid(all: u8) -> bool {
+pub(crate) const fn is_valid(all: u8) -> bool {
     use flags::{ACK, FIN, RST, SYN};
     const VALID: u32 =
         1 << SYN | 1 << (SYN | ACK) | 1 << RST | 1 << (RST | ACK) | 1 << (FIN | ACK) | 1 << ACK;

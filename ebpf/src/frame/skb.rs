@@ -8,6 +8,7 @@ use aya_ebpf::{
 use portreeve_common::{
     Direction, Packet, Sight,
     parse::{Walk, walk},
+    quick::{START, StartV4, StartV6},
     sight::message,
 };
 
@@ -53,6 +54,16 @@ impl Packet for Skb<'_> {
     #[inline(always)]
     fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
         self.piece(offset)
+    }
+
+    #[inline(always)]
+    fn start_v4(&self) -> Option<StartV4> {
+        direct(self.data, self.end, START)
+    }
+
+    #[inline(always)]
+    fn start_v6(&self) -> Option<StartV6> {
+        direct(self.data, self.end, START)
     }
 
     #[inline(always)]
