@@ -6,7 +6,7 @@
 
 use crate::{
     Address, Decision, Direction, Packet, Reason, Service, Tables,
-    class::Allows,
+    class::{Allows, Class},
     decide::tcp_goes_on,
     flow::FlowKey,
     number::{ethertype, protocol},
@@ -184,17 +184,35 @@ fn transport<P: Packet + ?Sized>(
     })
 }
 
-/// Judges a packet that may go the short way; `None`: it takes the long one.
-#[inline(always)]
-pub fn judge<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
-    let begins = plain.flags & (flags::SYN | flags::ACK) == flags::SYN;
-    if begins {
-        let service = Service { direction, protocol: plain.protocol, number: plain.number };
-        return match tables.class(service).allows() {
-            Allows::Nobody => Some(Decision::plain(Reason::NoRule)),
-            Allows::Anybody(_) | Allows::Peers(_) => None,
-        };
+impl Plain {
+    /// Whether it is a SYN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn begins(&self) -> bool {
+        self.flags & (flags::SYN | flags::ACK) == flags::SYN
     }
+
+    /// What it asks for.
+    #[inline(always)]
+    #[must_use]
+    pub const fn service(&self, direction: Direction) -> Service {
+        Service { direction, protocol: self.protocol, number: self.number }
+    }
+}
+
+/// The verdict on a SYN whose service has this class; `None`: it takes the long way.
+#[inline(always)]
+#[must_use]
+pub const fn begins(class: Class) -> Option<Decision> {
+    match class.allows() {
+        Allows::Nobody => Some(Decision::plain(Reason::NoRule)),
+        Allows::Anybody(_) | Allows::Peers(_) => None,
+    }
+}
+
+/// The verdict on any other packet that may go the short way; `None`: it takes the long one.
+#[inline(always)]
+pub fn goes_on<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
     let live = tables.established(&plain.key)?;
     if live.state.generation() != tables.generation() {
         return None;

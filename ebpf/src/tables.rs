@@ -132,7 +132,10 @@ pub(crate) fn judge_quickly(
     generation: u16,
     now: u64,
 ) -> Option<Decision> {
-    quick::judge(plain, direction, &KernelTables::new(generation, now)?)
+    if plain.begins() {
+        return quick::begins(Class::from_word(maps::class(generation, plain.service(direction).slot())));
+    }
+    quick::goes_on(plain, direction, &KernelTables::new(generation, now)?)
 }
 
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
