@@ -3,6 +3,8 @@
 //! Large tables lie in pages of a few KiB, so that user space moves them in few calls. Policy is there twice: the
 //! lowest bit of a generation says which half it has.
 
+mod direct;
+
 use core::ptr;
 
 use aya_ebpf::{
@@ -24,6 +26,8 @@ use portreeve_common::{
     trace::Trace,
 };
 
+use self::direct::Direct;
+
 /// Generations that are held: the current one and the one before or after it.
 const HALVES: u32 = 2;
 /// Words in a page of the class table and of the shared rules.
@@ -32,7 +36,7 @@ const WORDS: u32 = 2_048;
 const PEERINGS_PER_PAGE: u32 = 64;
 /// Buckets in a page of the peer table.
 const BUCKETS_PER_PAGE: u32 = 32;
-const CLASS_PAGES: u32 = Service::SLOTS / WORDS;
+const CLASS_WORDS: usize = (HALVES * Service::SLOTS) as usize;
 const PEERING_PAGES: u32 = MAX_CLASSES / PEERINGS_PER_PAGE;
 const PEER_PAGES: u32 = PEER_BUCKETS / BUCKETS_PER_PAGE;
 const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
@@ -42,14 +46,17 @@ const FRAGMENTED: u32 = 4_096;
 /// The longest piece of a frame that is read at once.
 pub(crate) const SCRATCH_BYTES: usize = 32;
 
-const _: () = assert!(Service::SLOTS % WORDS == 0);
+/// The word that says which generation is in force: the map `.bss.switch`.
+#[unsafe(link_section = ".bss.switch")]
+#[unsafe(no_mangle)]
+static SWITCH: Direct<u64> = Direct::new(0);
+/// The class words of both halves, one after the other: the map `.bss.classes`.
+#[unsafe(link_section = ".bss.classes")]
+#[unsafe(no_mangle)]
+static CLASSES: Direct<[u16; CLASS_WORDS]> = Direct::new([0; CLASS_WORDS]);
 
 #[map]
-static SWITCH: Array<u64> = Array::with_max_entries(1, 0);
-#[map]
 static SETTINGS: Array<Settings> = Array::with_max_entries(HALVES, 0);
-#[map]
-static CLASSES: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
 #[map]
 static PEERINGS: Array<[Peering; PEERINGS_PER_PAGE as usize]> =
     Array::with_max_entries(HALVES * PEERING_PAGES, 0);
@@ -104,11 +111,8 @@ static SETS: Global<[u32; 2]> = Global::new([ESTABLISHED_SETS, EMBRYONIC_SETS]);
 /// The word that says which generation is in force.
 #[inline(always)]
 pub(crate) fn switch() -> u64 {
-    match SWITCH.get_ptr(0) {
-        // SAFETY: the pointer is into the map's only value. Volatile: user space stores there at any time.
-        Some(word) => unsafe { ptr::read_volatile(word) },
-        None => 0,
-    }
+    // SAFETY: the map's only value. Volatile: user space stores there at any time.
+    unsafe { ptr::read_volatile(SWITCH.get()) }
 }
 
 /// A generation's settings.
@@ -122,7 +126,14 @@ pub(crate) fn settings(generation: u16) -> Option<&'static Settings> {
 /// The class word of a slot.
 #[inline(always)]
 pub(crate) fn class(generation: u16, slot: u32) -> u16 {
-    word(CLASSES.get_ptr(half(generation) * CLASS_PAGES + slot / WORDS), slot).unwrap_or(0)
+    let index = half(generation) * Service::SLOTS + slot;
+    if index as usize >= CLASS_WORDS {
+        return 0;
+    }
+    // SAFETY: below the table's length.
+    let word = unsafe { CLASSES.get().cast::<u16>().add(index as usize) };
+    // SAFETY: as above. Volatile: user space writes the half that is not in force.
+    unsafe { ptr::read_volatile(word) }
 }
 
 /// An entry of the list of shared rules.
