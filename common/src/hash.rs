@@ -8,10 +8,3 @@ pub(crate) const MULTIPLIERS: [u64; 5] = [
     0xd6e8_feb8_6659_fd93,
     0xa076_1d64_78bd_642f,
 ];
-
-/// Folds a mixed word: the upper half of the last product is the best mixed.
-#[inline(always)]
-#[must_use]
-pub(crate) const fn finish(mixed: u64) -> u32 {
-    ((mixed ^ (mixed >> 32)).wrapping_mul(MULTIPLIERS[0]) >> 32) as u32
-}

@@ -1,15 +1,15 @@
 //! The short way for the packets that come most: an untagged, whole IPv4 or IPv6 packet without options, of TCP or
-//! UDP, that is part of an established flow or a SYN to a port that nothing documents.
+//! UDP, that is part of an established flow, or that is refused.
 //!
 //! It decides what [`crate::look`] and [`crate::decide`] would decide, or nothing; a property test holds them together.
 //! The kernel programs keep all of it in registers.
 
 use crate::{
     Address, Decision, Direction, Packet, Reason, Service, Tables,
-    class::{Allows, Class},
+    class::Allows,
     decide::tcp_goes_on,
     flow::FlowKey,
-    number::{ethertype, protocol},
+    number::{dhcp, ethertype, protocol},
     parse::{flags, is_valid},
 };
 
@@ -184,36 +184,13 @@ fn transport<P: Packet + ?Sized>(
     })
 }
 
-impl Plain {
-    /// Whether it is a SYN.
-    #[inline(always)]
-    #[must_use]
-    pub const fn begins(&self) -> bool {
-        self.flags & (flags::SYN | flags::ACK) == flags::SYN
-    }
-
-    /// What it asks for.
-    #[inline(always)]
-    #[must_use]
-    pub const fn service(&self, direction: Direction) -> Service {
-        Service { direction, protocol: self.protocol, number: self.number }
-    }
-}
-
-/// The verdict on a SYN whose service has this class; `None`: it takes the long way.
+/// Judges a packet that may go the short way; `None`: it takes the long one.
 #[inline(always)]
-#[must_use]
-pub const fn begins(class: Class) -> Option<Decision> {
-    match class.allows() {
-        Allows::Nobody => Some(Decision::plain(Reason::NoRule)),
-        Allows::Anybody(_) | Allows::Peers(_) => None,
+pub fn judge<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
+    if plain.begins() {
+        return refusal(plain, direction, tables);
     }
-}
-
-/// The verdict on any other packet that may go the short way; `None`: it takes the long one.
-#[inline(always)]
-pub fn goes_on<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
-    let live = tables.established(&plain.key)?;
+    let Some(live) = tables.established(&plain.key) else { return unknown(plain, direction, tables) };
     if live.state.generation() != tables.generation() {
         return None;
     }
@@ -224,4 +201,45 @@ pub fn goes_on<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Op
     };
     tables.refresh(&live, &plain.key, state.at(tables.now()));
     Some(Decision::under(Reason::Established, live.state.rule()))
+}
+
+/// A packet of no established flow: if it waits for no answer either, TCP is in the middle of nothing, and UDP needs
+/// a rule.
+#[inline(always)]
+fn unknown<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
+    if tables.is_embryonic(&plain.key) {
+        return None;
+    }
+    if plain.protocol == protocol::UDP {
+        return if plain.is_dhcp() { None } else { refusal(plain, direction, tables) };
+    }
+    let adopts = tables.now() < tables.settings().adopt_until();
+    if adopts { None } else { Some(Decision::plain(Reason::NoState)) }
+}
+
+/// Why the packet may not begin a flow; `None` where it may.
+#[inline(always)]
+fn refusal<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
+    let service = Service { direction, protocol: plain.protocol, number: plain.number };
+    let ruled = match tables.class(service).allows() {
+        Allows::Nobody => Decision::plain(Reason::NoRule),
+        Allows::Anybody(_) => return None,
+        Allows::Peers(number) => tables.among(number, &plain.key.remote()),
+    };
+    if ruled.passes() { None } else { Some(ruled) }
+}
+
+impl Plain {
+    /// Whether it is a SYN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn begins(&self) -> bool {
+        self.flags & (flags::SYN | flags::ACK) == flags::SYN
+    }
+
+    /// Whether the baseline may have to do with it.
+    #[inline(always)]
+    const fn is_dhcp(&self) -> bool {
+        matches!(self.key.local_port(), dhcp::CLIENT | dhcp::CLIENT_V6)
+    }
 }

@@ -54,6 +54,12 @@ pub(crate) fn established(key: &FlowKey, limits: &Limits, now: u64) -> Option<Li
     }
 }
 
+/// Whether there is an entry for a flow that waits for its answer, even if it waits no longer.
+#[inline(always)]
+pub(crate) fn is_embryonic(key: &FlowKey) -> bool {
+    !find_in(Which::Embryonic, key).is_null()
+}
+
 #[inline(always)]
 fn state_of(slot: Slot) -> Option<FlowState> {
     if slot.is_null() {

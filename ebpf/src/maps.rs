@@ -20,7 +20,7 @@ use portreeve_common::{
         FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PORTS_PER_PAGE, REASON_SLOTS, TALKER_SETS,
         TalkerSet, Tally,
     },
-    settings::Settings,
+    settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
     tables::{FragmentKey, FragmentState},
     trace::Trace,
@@ -43,6 +43,8 @@ const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
 /// Datagrams in fragments that are followed at once.
 const FRAGMENTED: u32 = 4_096;
 
+/// All zeros, as a section of this kind must be.
+const NO_SETTINGS: Settings = Settings::new(Limits::new(0, 0, 0, 0, 0), 0, 0, 0, [0; MAX_ETHERTYPES]);
 /// The longest piece of a frame that is read at once.
 pub(crate) const SCRATCH_BYTES: usize = 32;
 
@@ -55,8 +57,10 @@ static SWITCH: Direct<u64> = Direct::new(0);
 #[unsafe(no_mangle)]
 static CLASSES: Direct<[u16; CLASS_WORDS]> = Direct::new([0; CLASS_WORDS]);
 
-#[map]
-static SETTINGS: Array<Settings> = Array::with_max_entries(HALVES, 0);
+/// The settings of both halves: the map `.bss.settings`.
+#[unsafe(link_section = ".bss.settings")]
+#[unsafe(no_mangle)]
+static SETTINGS: Direct<[Settings; HALVES as usize]> = Direct::new([NO_SETTINGS; HALVES as usize]);
 #[map]
 static PEERINGS: Array<[Peering; PEERINGS_PER_PAGE as usize]> =
     Array::with_max_entries(HALVES * PEERING_PAGES, 0);
@@ -117,10 +121,13 @@ pub(crate) fn switch() -> u64 {
 
 /// A generation's settings.
 #[inline(always)]
-pub(crate) fn settings(generation: u16) -> Option<&'static Settings> {
-    let settings = SETTINGS.get_ptr(half(generation))?;
-    // SAFETY: array maps outlive the program, and only the half that is not in force is written.
-    Some(unsafe { &*settings })
+pub(crate) fn settings(generation: u16) -> &'static Settings {
+    let settings = SETTINGS.get().cast::<Settings>();
+    // SAFETY: there are as many as halves.
+    let half = unsafe { settings.add(half(generation) as usize) };
+    // SAFETY: the map outlives the program. Of the half in force user space changes the adoption window alone, which is
+    // one word.
+    unsafe { &*half }
 }
 
 /// The class word of a slot.

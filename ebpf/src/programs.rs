@@ -42,6 +42,18 @@ pub(crate) fn clock(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
+/// What the benchmark holds the others against.
+#[xdp(frags)]
+pub(crate) fn empty_xdp(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// As above.
+#[classifier]
+pub(crate) fn empty_tc(_ctx: TcContext) -> i32 {
+    NEXT
+}
+
 /// Not ours to drop: the next program decides (`TCX_NEXT`, `TC_ACT_UNSPEC`). Where there is none, it passes.
 const NEXT: i32 = -1;
 const _: () = assert!(NEXT != TC_ACT_OK);

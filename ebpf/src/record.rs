@@ -73,7 +73,9 @@ pub(crate) fn count_quickly<F: Frame>(
     let bytes = if plain.end > length { plain.end } else { length };
     let weight = Weight { packets: frame.segments().into(), bytes: bytes.into() };
     if let Some(rule) = decision.rule() {
-        flow(rule, true, weight, now);
+        flow(rule, decision.passes(), weight, now);
+    }
+    if decision.passes() {
         return;
     }
     reason(mode, direction, decision, weight);

@@ -16,14 +16,12 @@ use crate::{flows, maps};
 pub(crate) struct KernelTables {
     generation: u16,
     now: u64,
-    settings: &'static Settings,
 }
 
 impl KernelTables {
-    /// `None` where the generation's settings are missing.
     #[inline(always)]
-    pub(crate) fn new(generation: u16, now: u64) -> Option<Self> {
-        Some(Self { generation, now, settings: maps::settings(generation)? })
+    pub(crate) const fn new(generation: u16, now: u64) -> Self {
+        Self { generation, now }
     }
 }
 
@@ -42,7 +40,7 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn settings(&self) -> &Settings {
-        self.settings
+        maps::settings(self.generation)
     }
 
     #[inline(always)]
@@ -81,18 +79,23 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn is_embryonic(&self, key: &FlowKey) -> bool {
+        flows::is_embryonic(key)
+    }
+
+    #[inline(always)]
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
-        flows::find(key, self.settings.limits(), self.now)
+        flows::find(key, self.settings().limits(), self.now)
     }
 
     #[inline(always)]
     fn begin(&self, key: &FlowKey, state: FlowState) {
-        flows::begin(key, state, self.settings.limits(), self.now);
+        flows::begin(key, state, self.settings().limits(), self.now);
     }
 
     #[inline(always)]
     fn establish(&self, key: &FlowKey, state: FlowState) {
-        flows::establish(key, state, self.settings.limits(), self.now);
+        flows::establish(key, state, self.settings().limits(), self.now);
     }
 
     #[inline(always)]
@@ -132,10 +135,7 @@ pub(crate) fn judge_quickly(
     generation: u16,
     now: u64,
 ) -> Option<Decision> {
-    if plain.begins() {
-        return quick::begins(Class::from_word(maps::class(generation, plain.service(direction).slot())));
-    }
-    quick::goes_on(plain, direction, &KernelTables::new(generation, now)?)
+    quick::judge(plain, direction, &KernelTables::new(generation, now))
 }
 
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
@@ -143,7 +143,7 @@ pub(crate) fn judge_quickly(
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
-    let Some(tables) = KernelTables::new(generation as u16, now) else { return INTERNAL.word() };
+    let tables = KernelTables::new(generation as u16, now);
     if sight.is_null() {
         return INTERNAL.word();
     }
@@ -174,7 +174,7 @@ extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u3
 /// The tables of a generation, and the address that a caller's pointer has.
 #[inline(always)]
 fn of(generation: u32, address: *const Address) -> Option<(KernelTables, Address)> {
-    let tables = KernelTables::new(generation as u16, 0)?;
+    let tables = KernelTables::new(generation as u16, 0);
     if address.is_null() {
         return None;
     }
