@@ -107,7 +107,7 @@ static INTERFACE: Global<u32> = Global::new(0);
 static TRACED: Global<u32> = Global::new(0);
 /// Secret words of the state tables' hash.
 #[unsafe(no_mangle)]
-static SECRET: Global<[u64; 4]> = Global::new([0; 4]);
+static SECRET: Global<[u64; 2]> = Global::new([0; 2]);
 /// Sets of the state tables.
 #[unsafe(no_mangle)]
 static SETS: Global<[u32; 2]> = Global::new([ESTABLISHED_SETS, EMBRYONIC_SETS]);
@@ -192,7 +192,7 @@ pub(crate) fn interface() -> u32 {
 
 /// Secret words of the state tables' hash.
 #[inline(always)]
-pub(crate) fn secret() -> [u64; 4] {
+pub(crate) fn secret() -> [u64; 2] {
     SECRET.load()
 }
 
