@@ -9,12 +9,14 @@ mod table;
 mod settings;
 mod slots;
 
+pub mod simulation;
+
 use std::collections::HashMap;
 
 use ipnet::IpNet;
 use portreeve_common::{
     Direction, Service,
-    class::{Class, MAX_CLASSES, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
+    class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
     settings::{MAX_ETHERTYPES, Settings},
 };
 
@@ -95,6 +97,14 @@ pub enum ImageError {
     /// More prefixes than the peer table holds.
     #[error("the policy's peers make more than {MAX_PEERS} prefixes")]
     Peers,
+    /// More prefix lengths among the peers of one service than a look-up tries, and too far apart to be split.
+    #[error(
+        "the peers of one service have {lengths} prefix lengths: more than {MAX_LENGTHS}, and too far apart to split"
+    )]
+    Lengths {
+        /// How many, of one family.
+        lengths: usize,
+    },
     /// The peer table has no place for them with any seed.
     #[error("the policy's {peers} prefixes do not fit the peer table")]
     Unplaced {
