@@ -9,6 +9,7 @@ use std::{fmt::Write as _, net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use ipnet::IpNet;
+use portreeve_common::Reason;
 use serde::Serialize;
 
 pub use self::packet::PacketError;
@@ -52,6 +53,9 @@ struct Explained<'p> {
     flow: Option<FlowJson<'p>>,
     /// The flow that comes closest, when it is dropped.
     nearest: Option<Nearest<'p>>,
+    /// A flow could have let it pass.
+    #[serde(skip)]
+    by_policy: bool,
 }
 
 /// The flow that a packet passes by.
@@ -102,8 +106,9 @@ fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> 
     let decision = simulation.judge(frame::frame(packet).as_slice(), packet.direction);
     let (reason, passes, image) = (decision.reason(), decision.passes(), simulation.image());
     let passed_by = decision.rule().filter(|_| passes).and_then(|slot| image.flow(slot));
-    let rule = passed_by.and_then(|flow| policy.rules.iter().find(|rule| rule.flow == flow.flow));
-    let nearest = if passes { None } else { nearest::nearest(packet, policy, image, decision.rule()) };
+    let rule = passed_by.and_then(|flow| nearest::passes_by(packet, policy, &flow.flow));
+    let by_policy = matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::Protocol);
+    let nearest = by_policy.then(|| nearest::nearest(packet, policy, image, decision.rule())).flatten();
     Explained {
         direction: packet.direction.name(),
         verdict: if passes { "pass" } else { "drop" },
@@ -111,6 +116,7 @@ fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> 
         because: reason.sentence(),
         flow: rule.map(FlowJson::new),
         nearest,
+        by_policy,
     }
 }
 
@@ -128,7 +134,7 @@ impl<'p> FlowJson<'p> {
 }
 
 fn text(explained: &Explained<'_>) -> String {
-    let Explained { direction, verdict, reason, because, flow, nearest } = explained;
+    let Explained { direction, verdict, reason, because, flow, nearest, by_policy } = explained;
     let mut text = format!("{verdict} ({reason}): {because}\n");
     let mut line = |name: &str, value: &str| {
         // A string takes everything that is written to it.
@@ -145,9 +151,7 @@ fn text(explained: &Explained<'_>) -> String {
             line("but", detail);
             describe(&mut line, role, source);
         }
-        None if flow.is_none() && *verdict == "drop" => {
-            line("nearest", "no flow of this host differs in one thing only");
-        }
+        None if *by_policy => line("nearest", "no flow of this host differs in one thing only"),
         None => {}
     }
     text
@@ -155,7 +159,8 @@ fn text(explained: &Explained<'_>) -> String {
 
 fn describe(line: &mut impl FnMut(&str, &str), role: &str, source: &Origin) {
     let Origin { pack, document, row, purpose, kind: _, need: _ } = source;
-    line("role", &format!("{role} of {pack}"));
+    let of = if role == pack { "the site's own".into() } else { format!("{role} of {pack}") };
+    line("role", &of);
     line("for", purpose);
     line("document", document);
     line("row", row);

@@ -1,12 +1,11 @@
 //! The flow that comes closest to a packet, and the one thing in which it differs.
 
-use ipnet::IpNet;
 use portreeve_common::{Direction, class::RuleId, number::protocol};
 use serde::Serialize;
 
 use super::packet::Packet;
 use crate::{
-    image::Image,
+    image::{Image, known_peers},
     policy::{
         Policy,
         rule::{Origin, Peers, Rule, Service},
@@ -56,8 +55,9 @@ pub(super) fn nearest<'p>(
     let hinted = hinted.and_then(|slot| image.flow(slot)).map(|flow| flow.flow.as_str());
     let active = policy.rules.iter().filter_map(|rule| {
         let carried = image.deferred.iter().find(|deferred| deferred.flow == rule.flow);
-        let (differs, distance, detail) =
-            compare(packet, rule, carried.map(|deferred| deferred.why.as_str()))?;
+        let (matches, why) =
+            (Matches::of(packet, rule, policy), carried.map(|deferred| deferred.why.as_str()));
+        let (differs, distance, detail) = compare(packet, rule, &matches, why)?;
         let hint = hinted == Some(rule.flow.as_str());
         let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };
         Some(((differs, !hint, distance), nearest))
@@ -79,28 +79,59 @@ pub(super) fn nearest<'p>(
     active.chain(dormant).min_by_key(|(rank, _)| *rank).map(|(_, nearest)| nearest)
 }
 
+/// The rule of a flow that lets a packet pass: a flow may have several.
+pub(super) fn passes_by<'p>(packet: &Packet, policy: &'p Policy, flow: &str) -> Option<&'p Rule> {
+    let mut rules = policy.rules.iter().filter(|rule| rule.flow == flow);
+    rules.find(|rule| Matches::of(packet, rule, policy).all())
+}
+
+/// Which parts of a rule a packet has.
+struct Matches {
+    direction: bool,
+    peer: bool,
+    protocol: bool,
+    port: bool,
+}
+
+impl Matches {
+    fn of(packet: &Packet, rule: &Rule, policy: &Policy) -> Self {
+        let among = || known_peers(rule, &policy.host.names).0.iter().any(|net| net.contains(&packet.remote));
+        Self {
+            direction: rule.direction == packet.direction,
+            peer: rule.peers == Peers::Any || among(),
+            protocol: is_of(packet, &rule.service),
+            port: has_port(packet, &rule.service),
+        }
+    }
+
+    const fn all(&self) -> bool {
+        let Self { direction, peer, protocol, port } = *self;
+        direction && peer && protocol && port
+    }
+}
+
 /// What is different and by how much, if it is exactly one thing.
-fn compare(packet: &Packet, rule: &Rule, deferred: Option<&str>) -> Option<(Differs, u16, String)> {
-    let direction = rule.direction == packet.direction;
-    let peer = is_among(packet, &rule.peers);
-    let of_protocol = is_of(packet, &rule.service);
-    let port = has_port(packet, &rule.service);
+fn compare(
+    packet: &Packet,
+    rule: &Rule,
+    matches: &Matches,
+    deferred: Option<&str>,
+) -> Option<(Differs, u16, String)> {
+    let Matches { direction, peer, protocol: of_protocol, port } = *matches;
+    let service = &rule.service;
     match (direction, peer, of_protocol, port) {
         (true, true, true, true) => deferred.map(|why| (Differs::Carried, 0, format!("{why} yet"))),
         (true, false, true, true) => {
             Some((Differs::Peer, 0, format!("it is for {}, not for {}", rule.peers, packet.remote)))
         }
         (false, true, true, true) => Some((Differs::Direction, 0, begins(rule.direction))),
-        (true, true, false, true) if packet.has_ports() && rule.service.ports().is_some() => {
-            Some((Differs::Protocol, 0, format!("it is for {}", rule.service)))
+        (true, true, false, true) if packet.has_ports() && service.ports().is_some() => {
+            let other = if packet.protocol == protocol::TCP { "tcp" } else { "udp" };
+            Some((Differs::Protocol, 0, format!("it is for {service}, not for {other}")))
         }
         (true, true, true, false) => {
-            let distance = distance(packet.port, &rule.service);
-            Some((
-                Differs::Port,
-                distance,
-                format!("it is for {}, not for port {}", rule.service, packet.port),
-            ))
+            let detail = format!("it is for {service}, not for port {}", packet.port);
+            Some((Differs::Port, distance(packet.port, service), detail))
         }
         _ => None,
     }
@@ -110,15 +141,6 @@ fn begins(direction: Direction) -> String {
     match direction {
         Direction::Ingress => "it is ingress: the remote end begins it, not this host".into(),
         Direction::Egress => "it is egress: this host begins it, not the remote end".into(),
-    }
-}
-
-fn is_among(packet: &Packet, peers: &Peers) -> bool {
-    match peers {
-        Peers::Any => true,
-        Peers::Listed { prefixes, names: _ } => {
-            prefixes.iter().any(|net: &IpNet| net.contains(&packet.remote))
-        }
     }
 }
 

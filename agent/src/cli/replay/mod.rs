@@ -101,7 +101,7 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     progress.end();
     // What was judged before an error is good.
     lines.print()?;
-    if !args.json {
+    if !args.json && (judged.is_ok() || !summary.is_empty()) {
         output::print(&summary.text(&image))?;
     }
     judged.map(|()| ExitCode::SUCCESS)

@@ -65,6 +65,11 @@ impl Summary {
         }
     }
 
+    /// Whether nothing was counted.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.all.packets == 0
+    }
+
     /// As tables.
     pub(super) fn text(&self, image: &Image) -> String {
         let Self { all, truncated, flows: _, ports: _, reasons: _ } = self;
