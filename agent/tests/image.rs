@@ -293,6 +293,24 @@ fn all_of_one_family_is_nothing_of_the_other() {
 }
 
 #[test]
+fn a_split_ipv6_prefix_says_nothing_of_ipv4() {
+    // Nine lengths, of which 92 is split into 104: among its parts is the IPv6 form of 10.0.0.0/8.
+    let beside = |length: u8| {
+        let bits = (0x2001_0db8_u128 << 96) ^ 1 << (128 - u32::from(length));
+        IpNet::new(Ipv6Addr::from(bits).into(), length).unwrap().trunc()
+    };
+    let around: IpNet = "::fff0:0:0/92".parse().unwrap();
+    let v4: IpNet = "11.0.0.0/8".parse().unwrap();
+    let mut nets: Vec<IpNet> = [1, 14, 27, 40, 53, 66, 79, 104].map(beside).to_vec();
+    nets.extend([around, v4]);
+    let rules = numbered(vec![tcp(443, &nets)]);
+    let simulation = Simulation::new(compile(&rules).unwrap());
+    for remote in ["11.0.0.1", "10.0.0.1", "::fff1:0:1", "::fffe:a00:1", "::ffe0:0:1"] {
+        assert_judged(&simulation, &rules, &syn(443, remote.parse().unwrap()));
+    }
+}
+
+#[test]
 fn equal_peers_are_one_set_and_equal_classes_one_class() {
     let nets: Vec<IpNet> = ["198.51.100.0/24", "2001:db8:2::/48"].map(|net| net.parse().unwrap()).to_vec();
     let ranged = Service::Tcp(Ports { destination: vec![8000..=8999], source: None });

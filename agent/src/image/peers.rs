@@ -83,6 +83,7 @@ impl Sets {
         let [mut v4, mut v6] = by_family(&key);
         expand::fit(&mut v4)?;
         expand::fit(&mut v6)?;
+        drop_mapped(&mut v6);
         self.add(number, &v4)?;
         self.add(number, &v6)?;
         let set = Set { number, v4: lengths(&v4), v6: lengths(&v6) };
@@ -128,8 +129,6 @@ fn by_family(nets: &[(IpNet, u16)]) -> [Prefixes; 2] {
                 insert(family, 1, Address::UNSPECIFIED, *member);
                 insert(family, 1, expand::from_bits(1 << 127), *member);
             }
-            // An IPv4 address in its IPv6 form stands for IPv4 in every table, and is no IPv6 peer.
-            (IpNet::V6(_), MAPPED..) if address.is_v4() => {}
             (IpNet::V6(_), length) => insert(family, length, address, *member),
         }
     }
@@ -139,6 +138,14 @@ fn by_family(nets: &[(IpNet, u16)]) -> [Prefixes; 2] {
 /// The halves of `::/0` give way to prefixes of that length.
 fn insert(family: &mut Prefixes, length: u8, address: Address, member: u16) {
     family.entry(length).or_default().insert(address, member);
+}
+
+/// An IPv4 address in its IPv6 form stands for IPv4 in every table, and is no IPv6 peer.
+fn drop_mapped(prefixes: &mut Prefixes) {
+    for (_, of_length) in prefixes.range_mut(MAPPED..) {
+        of_length.retain(|address, _| !address.is_v4());
+    }
+    prefixes.retain(|_, of_length| !of_length.is_empty());
 }
 
 /// Longest first, ended by 0.
