@@ -6,4 +6,6 @@ pub mod cli;
 pub mod diagnostic;
 pub mod policy;
 
+pub mod image;
+
 pub mod capture;

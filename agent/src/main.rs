@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use portreeve::cli::{Cli, Command, FAILED, check, packs, rules};
+use portreeve::cli::{Cli, Command, FAILED, check, explain, packs, replay, rules};
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
@@ -11,6 +11,8 @@ fn main() -> ExitCode {
         Command::Packs(args) => packs::run(&global, &args),
         Command::Check(args) => check::run(&global, &args),
         Command::Rules(args) => rules::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
+        Command::Replay(args) => replay::run(&global, &args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("portreeve: {:#}", anyhow::Error::new(error));

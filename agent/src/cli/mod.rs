@@ -1,16 +1,24 @@
 //! What users type: one file a command, each with its arguments and a `run` that returns the exit code.
 
 pub mod check;
-pub mod output;
+pub mod explain;
 pub mod packs;
+pub mod replay;
 pub mod rules;
+
+pub mod output;
+pub mod protected;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::output::OutputError;
-use crate::policy::{Catalogue, catalogue::CatalogueError};
+use self::{explain::PacketError, output::OutputError, protected::ProtectedError, replay::judge::JudgeError};
+use crate::{
+    capture::CaptureError,
+    image::ImageError,
+    policy::{Catalogue, catalogue::CatalogueError},
+};
 
 /// Exit code of a command that could not do its work, and of `check` when it found errors.
 pub const FAILED: u8 = 2;
@@ -47,6 +55,10 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show the compiled rules, each with its source and why it is on
     Rules(rules::RulesArgs),
+    /// Explain the verdict on a first packet; exit 0 when it passes, 1 when it is dropped
+    Explain(explain::ExplainArgs),
+    /// Judge a pcap or pcapng packet by packet
+    Replay(replay::ReplayArgs),
 }
 
 /// Why a command failed.
@@ -66,6 +78,24 @@ pub enum CliError {
         /// Those that there are.
         known: String,
     },
+    /// The policy doesn't fit the tables.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Nobody knows this host's addresses.
+    #[error(transparent)]
+    Protected(#[from] ProtectedError),
+    /// A packet that is none.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// A capture that can't be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A frame that nobody judged.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// Only `replay --simulate` works.
+    #[error("the kernel run is not in this build: add --simulate")]
+    NoKernelRun,
 }
 
 /// How a command ended.

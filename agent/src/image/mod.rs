@@ -1,0 +1,271 @@
+//! The compiled policy: exactly what the kernel's maps hold of one generation.
+
+mod service;
+
+mod expand;
+mod peers;
+mod table;
+
+mod settings;
+mod slots;
+
+pub mod simulation;
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+use portreeve_common::{
+    Direction, Service,
+    class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
+    settings::{MAX_ETHERTYPES, Settings},
+};
+
+pub(crate) use self::service::known_peers;
+pub use self::slots::FlowSlots;
+use self::{peers::Sets, service::Needs};
+use crate::policy::{
+    Policy,
+    rule::{Kind, Need, Origin, Peers, Rule},
+};
+
+/// One generation's tables, in plain vectors.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// A word a service, by [`Service::slot`].
+    pub classes: Vec<u16>,
+    /// By class number; the first is no class.
+    pub peerings: Vec<Peering>,
+    /// The peer table, all of its buckets.
+    pub peers: Vec<PeerBucket>,
+    /// Rules of the numbered classes, one class after the other.
+    pub shared: Vec<RuleId>,
+    /// Limits in ticks; nothing is adopted yet.
+    pub settings: Settings,
+    /// What the slots of the flows' counters count; ascending by slot.
+    pub flows: Vec<FlowMeta>,
+    /// Rules, or names of their peers, that these tables don't carry.
+    pub deferred: Vec<Deferred>,
+}
+
+/// What a slot of the flows' counters counts.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FlowMeta {
+    /// The slot.
+    pub slot: RuleId,
+    /// The flow's stable id.
+    pub flow: String,
+    /// Ids of further rows that state the same packets.
+    pub aliases: Vec<String>,
+    /// The role that brought it, or `site`.
+    pub role: String,
+    /// Who sends its first packet.
+    #[serde(serialize_with = "direction_name")]
+    pub direction: Direction,
+    /// How it is related to its document.
+    pub kind: Kind,
+    /// How much it is needed.
+    pub need: Need,
+    /// Whether the product doesn't work without it.
+    pub required: bool,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+/// Something that the policy allows and the tables don't carry: it stays closed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Deferred {
+    /// The flow's stable id.
+    pub flow: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Why a policy doesn't fit the tables.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// More flows than counters.
+    #[error("the policy has {flows} flows, more than the {MAX_RULES} that can be counted")]
+    Flows {
+        /// How many.
+        flows: usize,
+    },
+    /// More different sets of rules than class numbers.
+    #[error("the policy needs more than {} classes of services", MAX_CLASSES - 1)]
+    Classes,
+    /// More rules on shared services than the list holds.
+    #[error("more than {MAX_SHARED} rules share their services with others")]
+    Shared,
+    /// More prefixes than the peer table holds.
+    #[error("the policy's peers make more than {MAX_PEERS} prefixes")]
+    Peers,
+    /// More prefix lengths among the peers of one service than a look-up tries, and too far apart to be split.
+    #[error(
+        "the peers of one service have {lengths} prefix lengths: more than {MAX_LENGTHS}, and too far apart to split"
+    )]
+    Lengths {
+        /// How many, of one family.
+        lengths: usize,
+    },
+    /// The peer table has no place for them with any seed.
+    #[error("the policy's {peers} prefixes do not fit the peer table")]
+    Unplaced {
+        /// How many.
+        peers: usize,
+    },
+    /// A longer list than the settings hold.
+    #[error("`ethertypes` lists {listed}, more than {MAX_ETHERTYPES}")]
+    EtherTypes {
+        /// How many.
+        listed: usize,
+    },
+}
+
+impl Image {
+    /// Lays a policy out. `protected`: the host's own addresses, each with the prefix length of its interface;
+    /// `slots`: kept from one compilation to the next.
+    ///
+    /// # Errors
+    /// The policy has more of something than the tables hold.
+    pub fn compile(
+        policy: &Policy,
+        protected: &[IpNet],
+        slots: &mut FlowSlots,
+        ticks_per_second: u64,
+    ) -> Result<Self, ImageError> {
+        let ids = slots.assign(policy.rules.iter().map(|rule| rule.flow.as_str()))?;
+        let mut deferred = Vec::new();
+        let needs = Needs::gather(&policy.rules, &policy.host.names, &mut deferred);
+        for Deferred { flow, why } in &deferred {
+            tracing::warn!(flow, why, "not carried by the tables");
+        }
+        let mut classes =
+            Classes { ids: &ids, needs: &needs, sets: Sets::new(protected), known: HashMap::new() };
+        let mut words = vec![0; Service::SLOTS as usize];
+        for (services, rules) in needs.services() {
+            let word = classes.class(services.first.protocol, rules)?.word();
+            if let Some(words) = words.get_mut(services.slots()) {
+                words.fill(word);
+            }
+        }
+        let Sets { peerings, peers, shared, .. } = classes.sets;
+        let (seed, peers) = table::place(&peers)?;
+        let settings = settings::of(&policy.host, seed, ticks_per_second)?;
+        let flows = flows(&policy.rules, &ids);
+        Ok(Self { classes: words, peerings, peers, shared, settings, flows, deferred })
+    }
+
+    /// The flow that a slot counts.
+    #[must_use]
+    pub fn flow(&self, slot: RuleId) -> Option<&FlowMeta> {
+        let at = self.flows.binary_search_by_key(&slot, |flow| flow.slot).ok()?;
+        self.flows.get(at)
+    }
+}
+
+/// Numbers for the rules that share a service; the same rules get the same number.
+struct Classes<'a> {
+    ids: &'a [RuleId],
+    needs: &'a Needs<'a>,
+    sets: Sets,
+    /// By family and positions of the rules.
+    known: HashMap<(Families, Vec<usize>), Class>,
+}
+
+/// Which peers a service can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Families {
+    V4,
+    V6,
+    Both,
+}
+
+impl Families {
+    const fn of(protocol: u8) -> Self {
+        match protocol {
+            portreeve_common::number::protocol::ICMP | portreeve_common::number::protocol::IGMP => Self::V4,
+            portreeve_common::number::protocol::ICMPV6 => Self::V6,
+            _ => Self::Both,
+        }
+    }
+
+    const fn has(self, net: &IpNet) -> bool {
+        match (self, net) {
+            (Self::Both, _) | (Self::V4, IpNet::V4(_)) | (Self::V6, IpNet::V6(_)) => true,
+            (Self::V4, IpNet::V6(_)) | (Self::V6, IpNet::V4(_)) => false,
+        }
+    }
+}
+
+impl Classes<'_> {
+    fn class(&mut self, protocol: u8, rules: Vec<usize>) -> Result<Class, ImageError> {
+        let key = (Families::of(protocol), rules);
+        if let Some(class) = self.known.get(&key) {
+            return Ok(*class);
+        }
+        let class = self.new_class(key.0, &key.1)?;
+        self.known.insert(key, class);
+        Ok(class)
+    }
+
+    fn new_class(&mut self, families: Families, rules: &[usize]) -> Result<Class, ImageError> {
+        let with_ids = || rules.iter().filter_map(|at| Some((*self.ids.get(*at)?, self.needs.rule(*at)?)));
+        if let Some((id, _)) = with_ids().find(|(_, rule)| rule.peers == Peers::Any) {
+            return Ok(Class::anybody(id));
+        }
+        let mut members: Vec<RuleId> = Vec::new();
+        let mut prefixes = HashMap::new();
+        for (at, (id, _)) in rules.iter().zip(with_ids()) {
+            let nets = self.needs.prefixes(*at).iter().filter(|net| families.has(net));
+            let mut nets = nets.peekable();
+            // A rule whose peers are all of the other family says nothing of this service.
+            if nets.peek().is_none() && !self.needs.is_open(*at) {
+                continue;
+            }
+            let member = members.iter().position(|known| *known == id).unwrap_or(members.len());
+            if member == members.len() {
+                members.push(id);
+            }
+            let member = u16::try_from(member).map_err(|_too_many| ImageError::Shared)?;
+            for net in nets {
+                prefixes.entry(*net).or_insert(member);
+            }
+        }
+        if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(&prefixes, &members) }
+    }
+}
+
+fn flows(rules: &[Rule], ids: &[RuleId]) -> Vec<FlowMeta> {
+    let mut flows: Vec<FlowMeta> =
+        ids.iter().zip(rules).map(|(slot, rule)| FlowMeta::new(*slot, rule)).collect();
+    flows.sort_by_key(|flow| flow.slot);
+    flows.dedup_by(|later, first| {
+        let same = later.slot == first.slot;
+        if same {
+            let mut new = std::mem::take(&mut later.aliases);
+            new.retain(|alias| !first.aliases.contains(alias));
+            first.aliases.extend(new);
+        }
+        same
+    });
+    flows
+}
+
+impl FlowMeta {
+    fn new(slot: RuleId, rule: &Rule) -> Self {
+        Self {
+            slot,
+            flow: rule.flow.clone(),
+            aliases: rule.aliases.clone(),
+            role: rule.role.clone(),
+            direction: rule.direction,
+            kind: rule.origin.kind,
+            need: rule.origin.need,
+            required: rule.origin.need == Need::Required,
+            origin: rule.origin.clone(),
+        }
+    }
+}
+
+fn direction_name<S: serde::Serializer>(direction: &Direction, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(direction.name())
+}
