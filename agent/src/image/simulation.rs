@@ -10,7 +10,7 @@ use portreeve_common::{
     class::{Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
     decide,
     flow::{FlowKey, FlowState},
-    look,
+    look, quick,
     settings::Settings,
     tables::{FragmentKey, FragmentState, Live},
 };
@@ -68,7 +68,14 @@ impl Simulation {
     pub fn judge<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
         let mut sight = Sight::default();
         look(packet, direction, &mut sight);
-        decide(&mut sight, direction, self)
+        decide(&sight, direction, self)
+    }
+
+    /// The same by the short way where that decides, as the kernel programs do it.
+    pub fn judge_quickly<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
+        quick::plain(packet, direction)
+            .and_then(|plain| quick::judge(&plain, direction, self))
+            .unwrap_or_else(|| self.judge(packet, direction))
     }
 }
 
@@ -104,13 +111,21 @@ impl Tables for Simulation {
         self.image.shared.get(index as usize).copied()
     }
 
+    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+        let state = self.established.borrow().get(key).copied()?;
+        let lives = state.lives(self.settings().limits(), self.now());
+        lives.then_some(Live { slot: (), state, established: true })
+    }
+
+    fn is_embryonic(&self, key: &FlowKey) -> bool {
+        self.embryonic.borrow().contains_key(key)
+    }
+
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
-        let (limits, now) = (self.settings().limits(), self.now());
-        if let Some(state) = self.established.borrow().get(key)
-            && state.lives(limits, now)
-        {
-            return Some(Live { slot: (), state: *state, established: true });
+        if let Some(live) = self.established(key) {
+            return Some(live);
         }
+        let (limits, now) = (self.settings().limits(), self.now());
         let state = self.embryonic.borrow().get(key).copied()?;
         state.waits(limits, now).then_some(Live { slot: (), state, established: false })
     }
