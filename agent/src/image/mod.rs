@@ -213,7 +213,7 @@ impl Classes<'_> {
             return Ok(Class::anybody(id));
         }
         let mut members: Vec<RuleId> = Vec::new();
-        let mut prefixes = HashMap::new();
+        let mut prefixes = Vec::new();
         for (at, (id, _)) in rules.iter().zip(with_ids()) {
             let nets = self.needs.prefixes(*at).iter().filter(|net| families.has(net));
             let mut nets = nets.peekable();
@@ -226,11 +226,9 @@ impl Classes<'_> {
                 members.push(id);
             }
             let member = u16::try_from(member).map_err(|_too_many| ImageError::Shared)?;
-            for net in nets {
-                prefixes.entry(*net).or_insert(member);
-            }
+            prefixes.extend(nets.map(|net| (*net, member)));
         }
-        if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(&prefixes, &members) }
+        if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(prefixes, members) }
     }
 }
 
