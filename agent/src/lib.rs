@@ -9,3 +9,7 @@ pub mod policy;
 pub mod image;
 
 pub mod capture;
+pub mod datapath;
+
+pub mod control;
+pub mod instance;
