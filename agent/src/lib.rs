@@ -13,3 +13,6 @@ pub mod datapath;
 
 pub mod control;
 pub mod instance;
+
+pub mod daemon;
+pub mod drift;

@@ -1,16 +1,29 @@
 //! What users type: one file a command, each with its arguments and a `run` that returns the exit code.
 
 pub mod check;
+pub mod drift;
+pub mod drops;
+pub mod flows;
+pub mod modes;
 pub mod output;
 pub mod packs;
 pub mod rules;
+pub mod run;
+mod running;
+pub mod status;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
 use self::output::OutputError;
-use crate::policy::{Catalogue, catalogue::CatalogueError};
+use crate::{
+    control::ControlError,
+    daemon::DaemonError,
+    datapath::pins::DEFAULT_BPFFS,
+    instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
+    policy::{Catalogue, catalogue::CatalogueError},
+};
 
 /// Exit code of a command that could not do its work, and of `check` when it found errors.
 pub const FAILED: u8 = 2;
@@ -36,6 +49,15 @@ pub struct Global {
     /// Folder of packs that stand in for built-in ones [default: /etc/portreeve/packs if it is there]
     #[arg(long, global = true, value_name = "DIR")]
     pub packs: Option<PathBuf>,
+    /// Folder of pins, on a bpffs
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_BPFFS)]
+    pub bpffs: PathBuf,
+    /// Folder of what is remembered
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_STATE)]
+    pub state_dir: PathBuf,
+    /// Folder of locks
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_RUN)]
+    pub run_dir: PathBuf,
 }
 
 /// What to do.
@@ -47,6 +69,22 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show the compiled rules, each with its source and why it is on
     Rules(rules::RulesArgs),
+    /// Make a host file's policy current, then watch, export and report
+    Run(run::RunArgs),
+    /// Show what stands now, proven with a packet
+    Status(status::StatusArgs),
+    /// Show every documented flow, with what was counted for it
+    Flows(flows::FlowsArgs),
+    /// Show what was dropped or would have been, where, why, and from whom
+    Drops(drops::DropsArgs),
+    /// Show where network, documents and kernel disagree; exit 0 for none, 1, or 2 if that can't be told
+    Drift(drift::DriftArgs),
+    /// Count what would be dropped, and let it pass
+    Observe(modes::ModeArgs),
+    /// Drop what is not documented
+    Enforce(modes::ModeArgs),
+    /// Take everything off
+    Detach(modes::DetachArgs),
 }
 
 /// Why a command failed.
@@ -58,6 +96,12 @@ pub enum CliError {
     /// Nobody takes the output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The running instance.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The daemon.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     /// No such pack.
     #[error("unknown pack `{name}`; packs: {known}")]
     UnknownPack {
@@ -72,6 +116,12 @@ pub enum CliError {
 pub type CliResult = Result<ExitCode, CliError>;
 
 impl Global {
+    /// The instance that the flags name.
+    #[must_use]
+    pub fn instance(&self) -> Instance {
+        Instance::new(&self.instance, &self.bpffs, &self.state_dir, &self.run_dir)
+    }
+
     /// The packs that `--packs` asks for.
     ///
     /// # Errors

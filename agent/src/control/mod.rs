@@ -8,7 +8,7 @@ use portreeve_common::{Direction, switch};
 
 pub use self::{
     modes::{detach, set_modes},
-    start::{Started, cover, protect, start},
+    start::{Started, cover_again, is_attached, protect, protect_again, start},
     view::{PortDrops, PortKey, ReasonCount, View, protocol_name},
 };
 use crate::{

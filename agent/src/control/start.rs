@@ -12,6 +12,7 @@ use portreeve_common::{
 use super::{ControlError, wanted};
 use crate::{
     datapath::{
+        DatapathError,
         attach::{self, Cover},
         clock::Clock,
         interface,
@@ -205,11 +206,48 @@ fn mode(state: &mut State, policy: &Policy, current: Posture, direction: Directi
     wanted
 }
 
+/// Protects other addresses from now on.
+///
+/// # Errors
+/// As [`start`].
+pub fn protect_again(
+    instance: &Instance,
+    policy: &Policy,
+    state: &mut State,
+    nets: Vec<IpNet>,
+) -> Result<(), ControlError> {
+    let _lock = instance.lock()?;
+    write(instance, policy, state, nets)?;
+    Ok(instance.remember(state)?)
+}
+
+/// Covers interfaces that came, or came back.
+///
+/// # Errors
+/// As [`start`].
+pub fn cover_again(
+    instance: &Instance,
+    policy: &Policy,
+    names: &[String],
+    state: &mut State,
+) -> Result<(), ControlError> {
+    let _lock = instance.lock()?;
+    let covered = cover(instance, policy, names, state);
+    instance.remember(state)?;
+    covered
+}
+
+/// Whether programs of ours are on the interface that has this name now.
+#[must_use]
+pub fn is_attached(instance: &Instance, name: &str) -> bool {
+    attach::is_attached(&instance.pins, name)
+}
+
 /// Attaches to all interfaces, as far as it goes, and takes the programs off those that are no longer meant.
 ///
 /// # Errors
 /// The first refusal; the other interfaces are covered all the same.
-pub fn cover(
+fn cover(
     instance: &Instance,
     policy: &Policy,
     names: &[String],
@@ -228,7 +266,13 @@ pub fn cover(
             }
             Err(error) => {
                 state.interfaces.entry(name.clone()).or_insert(Cover { native: false, fallback: None });
-                refused = refused.or(Some(error));
+                // One that is missing is covered when it comes; one of several must not keep the others open.
+                let missing = matches!(error, DatapathError::NoInterface(_));
+                if missing && names.iter().any(|name| interface::index(name).is_ok()) {
+                    tracing::warn!(interface = name, "is missing: it is covered when it comes");
+                } else {
+                    refused = refused.or(Some(error));
+                }
             }
         }
     }

@@ -104,6 +104,24 @@ impl View {
         Ok(standings)
     }
 
+    /// What identifies the policy: FNV-1a over the host file and the rules that it compiles to.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut add = |text: &str| {
+            for byte in text.bytes().chain([0]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
+        add(&self.policy.report.source.text);
+        for rule in &self.policy.rules {
+            add(&rule.flow);
+            add(&rule.service.to_string());
+            add(&rule.peers.to_string());
+        }
+        format!("{hash:016x}")
+    }
+
     /// Whether the tables in force are exactly those that the policy compiles to.
     ///
     /// # Errors

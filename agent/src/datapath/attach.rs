@@ -65,6 +65,18 @@ pub fn detach(pins: &Pins, name: &str) -> Result<(), DatapathError> {
     Hook::ALL.into_iter().try_for_each(|hook| remove(pins, name, hook))
 }
 
+/// Whether both directions have a link on the interface that has this name now.
+#[must_use]
+pub fn is_attached(pins: &Pins, name: &str) -> bool {
+    let Ok(index) = interface::index(name) else { return false };
+    let on = |hook| {
+        let path = pins.link(name, hook);
+        let facts = link::open(&path).ok().flatten().and_then(|link| link::facts(&path, &link).ok());
+        facts.is_some_and(|facts| facts.index == Some(index))
+    };
+    (on(Hook::Xdp) || on(Hook::Ingress)) && on(Hook::Egress)
+}
+
 fn remove(pins: &Pins, name: &str, hook: Hook) -> Result<(), DatapathError> {
     Pins::remove(&pins.link(name, hook))?;
     Pins::remove(&pins.program(name, hook))
