@@ -9,3 +9,10 @@ pub mod policy;
 pub mod image;
 
 pub mod capture;
+pub mod datapath;
+
+pub mod control;
+pub mod instance;
+
+pub mod daemon;
+pub mod drift;

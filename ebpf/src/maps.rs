@@ -36,12 +36,14 @@ const WORDS: u32 = 2_048;
 const PEERINGS_PER_PAGE: u32 = 64;
 /// Buckets in a page of the peer table.
 const BUCKETS_PER_PAGE: u32 = 32;
-const CLASS_WORDS: usize = (HALVES * Service::SLOTS) as usize;
+const CLASS_PAGES: u32 = Service::SLOTS / WORDS;
 const PEERING_PAGES: u32 = MAX_CLASSES / PEERINGS_PER_PAGE;
 const PEER_PAGES: u32 = PEER_BUCKETS / BUCKETS_PER_PAGE;
 const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
 /// Datagrams in fragments that are followed at once.
 const FRAGMENTED: u32 = 4_096;
+
+const _: () = assert!(Service::SLOTS % WORDS == 0);
 
 /// All zeros, as a section of this kind must be.
 const NO_SETTINGS: Settings = Settings::new(Limits::new(0, 0, 0, 0, 0), 0, 0, 0, [0; MAX_ETHERTYPES]);
@@ -52,15 +54,12 @@ pub(crate) const SCRATCH_BYTES: usize = 32;
 #[unsafe(link_section = ".bss.switch")]
 #[unsafe(no_mangle)]
 static SWITCH: Direct<u64> = Direct::new(0);
-/// The class words of both halves, one after the other: the map `.bss.classes`.
-#[unsafe(link_section = ".bss.classes")]
-#[unsafe(no_mangle)]
-static CLASSES: Direct<[u16; CLASS_WORDS]> = Direct::new([0; CLASS_WORDS]);
-
 /// The settings of both halves: the map `.bss.settings`.
 #[unsafe(link_section = ".bss.settings")]
 #[unsafe(no_mangle)]
 static SETTINGS: Direct<[Settings; HALVES as usize]> = Direct::new([NO_SETTINGS; HALVES as usize]);
+#[map]
+static CLASSES: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
 #[map]
 static PEERINGS: Array<[Peering; PEERINGS_PER_PAGE as usize]> =
     Array::with_max_entries(HALVES * PEERING_PAGES, 0);
@@ -133,14 +132,7 @@ pub(crate) fn settings(generation: u16) -> &'static Settings {
 /// The class word of a slot.
 #[inline(always)]
 pub(crate) fn class(generation: u16, slot: u32) -> u16 {
-    let index = half(generation) * Service::SLOTS + slot;
-    if index as usize >= CLASS_WORDS {
-        return 0;
-    }
-    // SAFETY: below the table's length.
-    let word = unsafe { CLASSES.get().cast::<u16>().add(index as usize) };
-    // SAFETY: as above. Volatile: user space writes the half that is not in force.
-    unsafe { ptr::read_volatile(word) }
+    word(CLASSES.get_ptr(half(generation) * CLASS_PAGES + slot / WORDS), slot).unwrap_or(0)
 }
 
 /// An entry of the list of shared rules.

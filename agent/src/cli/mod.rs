@@ -1,10 +1,17 @@
 //! What users type: one file a command, each with its arguments and a `run` that returns the exit code.
 
 pub mod check;
+pub mod drift;
+pub mod drops;
 pub mod explain;
+pub mod flows;
+pub mod modes;
 pub mod packs;
 pub mod replay;
 pub mod rules;
+pub mod run;
+mod running;
+pub mod status;
 
 pub mod output;
 pub mod protected;
@@ -16,7 +23,11 @@ use clap::{Args, Parser, Subcommand};
 use self::{explain::PacketError, output::OutputError, protected::ProtectedError, replay::judge::JudgeError};
 use crate::{
     capture::CaptureError,
+    control::ControlError,
+    daemon::DaemonError,
+    datapath::pins::DEFAULT_BPFFS,
     image::ImageError,
+    instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
     policy::{Catalogue, catalogue::CatalogueError},
 };
 
@@ -44,6 +55,15 @@ pub struct Global {
     /// Folder of packs that stand in for built-in ones [default: /etc/portreeve/packs if it is there]
     #[arg(long, global = true, value_name = "DIR")]
     pub packs: Option<PathBuf>,
+    /// Folder of pins, on a bpffs
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_BPFFS)]
+    pub bpffs: PathBuf,
+    /// Folder of what is remembered
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_STATE)]
+    pub state_dir: PathBuf,
+    /// Folder of locks
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_RUN)]
+    pub run_dir: PathBuf,
 }
 
 /// What to do.
@@ -59,6 +79,22 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Judge a pcap or pcapng packet by packet
     Replay(replay::ReplayArgs),
+    /// Make a host file's policy current, then watch, export and report
+    Run(run::RunArgs),
+    /// Show what stands now, proven with a packet
+    Status(status::StatusArgs),
+    /// Show every documented flow, with what was counted for it
+    Flows(flows::FlowsArgs),
+    /// Show what was dropped or would have been, where, why, and from whom
+    Drops(drops::DropsArgs),
+    /// Show where network, documents and kernel disagree; exit 0 for none, 1, or 2 if that can't be told
+    Drift(drift::DriftArgs),
+    /// Count what would be dropped, and let it pass
+    Observe(modes::ModeArgs),
+    /// Drop what is not documented
+    Enforce(modes::ModeArgs),
+    /// Take everything off
+    Detach(modes::DetachArgs),
 }
 
 /// Why a command failed.
@@ -70,6 +106,12 @@ pub enum CliError {
     /// Nobody takes the output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The running instance.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The daemon.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     /// No such pack.
     #[error("unknown pack `{name}`; packs: {known}")]
     UnknownPack {
@@ -102,6 +144,12 @@ pub enum CliError {
 pub type CliResult = Result<ExitCode, CliError>;
 
 impl Global {
+    /// The instance that the flags name.
+    #[must_use]
+    pub fn instance(&self) -> Instance {
+        Instance::new(&self.instance, &self.bpffs, &self.state_dir, &self.run_dir)
+    }
+
     /// The packs that `--packs` asks for.
     ///
     /// # Errors

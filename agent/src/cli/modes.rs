@@ -1,0 +1,72 @@
+//! `portreeve observe`, `enforce` and `detach`: changing what stands.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use portreeve_common::{Direction, switch::Mode};
+
+use super::{CliResult, Global, output, running};
+use crate::control;
+
+/// Arguments of `observe` and `enforce`.
+#[derive(Debug, Args)]
+pub struct ModeArgs {
+    /// Only this direction
+    #[arg(value_enum)]
+    pub direction: Option<Way>,
+}
+
+/// Arguments of `detach`.
+#[derive(Debug, Args)]
+pub struct DetachArgs {}
+
+/// A direction, as users type it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Towards the host
+    Ingress,
+    /// Away from the host
+    Egress,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Ingress => Self::Ingress,
+            Way::Egress => Self::Egress,
+        }
+    }
+}
+
+/// Sets the mode, and says what stands then.
+///
+/// # Errors
+/// The instance is not there.
+pub fn run(global: &Global, args: &ModeArgs, mode: Mode) -> CliResult {
+    let instance = global.instance();
+    let directions = args.direction.map_or(Direction::ALL.to_vec(), |way| vec![way.into()]);
+    control::set_modes(&instance, &global.catalogue()?, &directions, mode)?;
+    let view = match control::View::open(&instance, &global.catalogue()?) {
+        Ok(view) => view,
+        Err(error) => return running::reported(error),
+    };
+    for (interface, direction, standing) in view.standings()? {
+        output::print(&format!("{interface} {direction}: {standing}\n"))?;
+    }
+    if let Some(until) = view.adopting_until()? {
+        output::print(&format!("connections that live already are taken in until {until}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes everything off.
+///
+/// # Errors
+/// Not root, or something stays.
+pub fn detach(global: &Global, _args: &DetachArgs) -> CliResult {
+    let there = control::detach(&global.instance())?;
+    let name = &global.instance;
+    let said = if there { "is off: nothing of it is left in the kernel" } else { "was not in the kernel" };
+    output::print(&format!("instance {name} {said}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}

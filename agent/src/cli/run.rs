@@ -1,0 +1,47 @@
+//! `portreeve run`: the daemon.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{CliResult, Global, running};
+use crate::{control, daemon};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The host file [default: the last good one]
+    #[arg(long, value_name = "HOST.toml")]
+    pub host: Option<PathBuf>,
+    /// Where to serve /metrics, or `off`
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9469", value_parser = address)]
+    pub metrics: Metrics,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics(pub Option<SocketAddr>);
+
+/// Makes the policy current, and watches until it is told to end.
+///
+/// # Errors
+/// The host file is broken, the kernel refuses, or a daemon runs already.
+pub fn run(global: &Global, args: &RunArgs) -> CliResult {
+    daemon::log::init();
+    let (instance, catalogue) = (global.instance(), global.catalogue()?);
+    let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
+    let started = match control::start(&instance, &catalogue, args.host.as_deref()) {
+        Ok(started) => started,
+        Err(error) => return running::reported(error),
+    };
+    daemon::run(&instance, &catalogue, started, args.metrics.0)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn address(text: &str) -> Result<Metrics, String> {
+    if text == "off" {
+        return Ok(Metrics(None));
+    }
+    let address = text.parse().map_err(|_error| "write an address and a port like 127.0.0.1:9469, or off")?;
+    Ok(Metrics(Some(address)))
+}

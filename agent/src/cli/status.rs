@@ -1,0 +1,163 @@
+//! `portreeve status`: what stands now, proven.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use portreeve_common::Direction;
+use serde::Serialize;
+
+use super::{CliResult, Global, output, running};
+use crate::{
+    control::View,
+    datapath::{reading::Happenings, verify::Standing},
+};
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `status --json` prints.
+#[derive(Debug, Serialize)]
+pub struct StatusJson {
+    /// The instance.
+    pub instance: String,
+    /// The host's name, if its file gives one.
+    pub host: Option<String>,
+    /// Whether a daemon runs; the kernel goes on without it.
+    pub daemon: bool,
+    /// The generation in force.
+    pub generation: u16,
+    /// What identifies the policy.
+    pub digest: String,
+    /// Rules in force.
+    pub rules: usize,
+    /// When counting began.
+    pub since: Timestamp,
+    /// The state of each interface and direction.
+    pub interfaces: Vec<InterfaceJson>,
+    /// Live flows.
+    pub established: TableJson,
+    /// What happened to the tables.
+    pub happenings: Happenings,
+    /// Packets dropped so far, over all interfaces.
+    pub dropped: u64,
+    /// Packets that would have been dropped.
+    pub would_drop: u64,
+    /// When the adoption window closes; absent when it is shut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopting_until: Option<Timestamp>,
+}
+
+/// One direction of an interface.
+#[derive(Debug, Serialize)]
+pub struct InterfaceJson {
+    /// Its name.
+    pub interface: String,
+    /// Which way.
+    pub direction: &'static str,
+    /// One word, and for some its cause.
+    pub state: Standing,
+    /// When the mode last changed, if it ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
+    /// Why ingress is not native though that was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+}
+
+/// How full a table is.
+#[derive(Debug, Serialize)]
+pub struct TableJson {
+    /// Live entries.
+    pub entries: u64,
+    /// Room.
+    pub capacity: u64,
+}
+
+/// Prints what stands; exit code 0 if all of it is as it should be, else 1.
+///
+/// # Errors
+/// The instance is not there, or the kernel does not say.
+pub fn run(global: &Global, args: &StatusArgs) -> CliResult {
+    let view = running::open(global)?;
+    let status = gather(&view)?;
+    if args.json {
+        output::print_json(&status)?;
+    } else {
+        output::print(&text(&status))?;
+    }
+    let good = status.interfaces.iter().all(|row| row.state.is_good());
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
+    let row = |(interface, direction, state): (String, Direction, Standing)| {
+        let cover = view.state.interfaces.get(&interface).filter(|_| direction == Direction::Ingress);
+        let fallback = cover.and_then(|cover| cover.fallback.clone());
+        let changed = view.state.changed.get(direction.name()).copied();
+        InterfaceJson { interface, direction: direction.name(), state, changed, fallback }
+    };
+    let (entries, capacity) = view.established()?;
+    let reasons = view.reasons()?;
+    Ok(StatusJson {
+        instance: view.instance.name.clone(),
+        host: view.policy.host.name.clone(),
+        daemon: view.instance.has_daemon()?,
+        generation: view.posture.generation(),
+        digest: view.digest(),
+        rules: view.policy.rules.len(),
+        since: view.state.since,
+        interfaces: view.standings()?.into_iter().map(row).collect(),
+        established: TableJson { entries, capacity },
+        happenings: view.counters.happenings()?,
+        dropped: reasons.iter().map(|count| count.dropped.packets).sum(),
+        would_drop: reasons.iter().map(|count| count.would_drop.packets).sum(),
+        adopting_until: view.adopting_until()?,
+    })
+}
+
+fn text(status: &StatusJson) -> String {
+    let daemon = if status.daemon { "running" } else { "not running (the kernel goes on without it)" };
+    let host = status.host.as_deref().unwrap_or("-");
+    let mut text = format!(
+        "instance    {}\nhost        {host}\ndaemon      {daemon}\npolicy      generation {}, {} rules, digest {}\n\
+         counting    since {}\nflows       {} of {} live\ndropped     {} packets\nwould drop  {} packets\n",
+        status.instance,
+        status.generation,
+        status.rules,
+        status.digest,
+        seconds(status.since),
+        status.established.entries,
+        status.established.capacity,
+        status.dropped,
+        status.would_drop,
+    );
+    if let Some(until) = status.adopting_until {
+        text.push_str(&format!("adopting    connections that live already, until {until}\n"));
+    }
+    if status.happenings.established_full > 0 {
+        let times = status.happenings.established_full;
+        text.push_str(&format!("alarm       the table of live flows was full {times} times\n"));
+    }
+    text.push('\n');
+    let mut table = output::table(&["interface", "direction", "state", "since"]);
+    for row in &status.interfaces {
+        let changed = row.changed.map(seconds).map_or_else(|| "-".into(), |time| time.to_string());
+        let state = row
+            .fallback
+            .as_ref()
+            .map_or_else(|| row.state.to_string(), |why| format!("{} (not native: {why})", row.state));
+        table.add_row([row.interface.as_str(), row.direction, &state, &changed]);
+    }
+    text + &output::text(&mut table)
+}
+
+/// Nobody reads a table's nanoseconds.
+pub(super) fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

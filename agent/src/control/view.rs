@@ -1,0 +1,218 @@
+//! A running instance as commands and metrics see it, from its pins and its state alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use portreeve_common::{
+    Direction, Reason, Service,
+    counter::{FlowCounter, Talker, Tally},
+    switch::{Mode, Posture},
+};
+
+use super::ControlError;
+use crate::{
+    datapath::{
+        DatapathError,
+        clock::{Clock, Now},
+        policy::{PolicyMaps, Tables},
+        reading::Counters,
+        state::Established,
+        verify::{self, Standing},
+    },
+    image::{FlowMeta, Image},
+    instance::{Instance, State},
+    policy::{self, Catalogue, Policy},
+};
+
+/// Everything that is open for reading.
+pub struct View {
+    /// Which instance.
+    pub instance: Instance,
+    /// What is remembered.
+    pub state: State,
+    /// The policy in force.
+    pub policy: Policy,
+    /// Its tables, as they should be.
+    pub image: Image,
+    /// What is in force.
+    pub posture: Posture,
+    /// This moment.
+    pub now: Now,
+    /// The counters.
+    pub counters: Counters,
+    maps: PolicyMaps,
+}
+
+/// Drops and would-drops of a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortDrops {
+    /// Dropped packets.
+    pub dropped: u64,
+    /// Packets that would have been dropped.
+    pub would_drop: u64,
+}
+
+/// Direction, protocol and port.
+pub type PortKey = (Direction, u8, u16);
+
+/// What an interface counted for a reason.
+#[derive(Clone, Debug)]
+pub struct ReasonCount {
+    /// The interface.
+    pub interface: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Why.
+    pub reason: Reason,
+    /// While enforcing.
+    pub dropped: Tally,
+    /// While observing.
+    pub would_drop: Tally,
+}
+
+impl View {
+    /// Opens a running instance.
+    ///
+    /// # Errors
+    /// It is not there, or its policy can't be read.
+    pub fn open(instance: &Instance, catalogue: &Catalogue) -> Result<Self, ControlError> {
+        let mut state = instance.running()?;
+        let policy = policy::load_trusted(&instance.host_file(), catalogue).map_err(ControlError::Policy)?;
+        let nets = state.protected.clone();
+        let image = Image::compile(&policy, &nets, &mut state.flows, state.ticks_per_second.into())?;
+        let maps = PolicyMaps::open(&instance.pins)?;
+        let now = Clock::open(&instance.pins)?.now(state.ticks_per_second)?;
+        let posture = maps.switch()?.posture(|| now.ticks);
+        let counters = Counters::open(&instance.pins)?;
+        Ok(Self { instance: instance.clone(), state, policy, image, posture, now, counters, maps })
+    }
+
+    /// The word of each interface and direction; takes the instance's lock.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn standings(&self) -> Result<Vec<(String, Direction, Standing)>, ControlError> {
+        let _lock = self.instance.lock()?;
+        let mut standings = Vec::new();
+        for name in self.state.interfaces.keys() {
+            let slot = self.state.slots.get(name).copied().unwrap_or_default();
+            for direction in Direction::ALL {
+                let standing = verify::standing(&self.instance.pins, name, slot, direction, self.posture)?;
+                standings.push((name.clone(), direction, standing));
+            }
+        }
+        Ok(standings)
+    }
+
+    /// What identifies the policy: FNV-1a over the host file and the rules that it compiles to.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut add = |text: &str| {
+            for byte in text.bytes().chain([0]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
+        add(&self.policy.report.source.text);
+        for rule in &self.policy.rules {
+            add(&rule.flow);
+            add(&rule.service.to_string());
+            add(&rule.peers.to_string());
+        }
+        format!("{hash:016x}")
+    }
+
+    /// Whether the tables in force are exactly those that the policy compiles to.
+    ///
+    /// # Errors
+    /// The maps can't be read.
+    pub fn holds(&self) -> Result<bool, ControlError> {
+        Ok(self.maps.holds(self.posture.generation(), &Tables::from(&self.image))?)
+    }
+
+    /// Live flows, and how many there may be.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn established(&self) -> Result<(u64, u64), ControlError> {
+        let table = Established::open(&self.instance.pins)?;
+        let settings = self.maps.settings(self.posture.generation())?;
+        Ok((table.live(settings.limits(), self.now.ticks)?, table.capacity()))
+    }
+
+    /// When the adoption window closes, if it is open.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn adopting_until(&self) -> Result<Option<Timestamp>, ControlError> {
+        let until = self.maps.settings(self.posture.generation())?.adopt_until();
+        Ok((until > self.now.ticks).then(|| self.now.time_of(until)))
+    }
+
+    /// All ports with drops in either mode.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn ports(&self) -> Result<BTreeMap<PortKey, PortDrops>, DatapathError> {
+        let mut ports: BTreeMap<PortKey, PortDrops> = BTreeMap::new();
+        for count in self.counters.ports(Mode::Enforce)? {
+            ports.entry((count.direction, count.protocol, count.port)).or_default().dropped = count.packets;
+        }
+        for count in self.counters.ports(Mode::Observe)? {
+            ports.entry((count.direction, count.protocol, count.port)).or_default().would_drop =
+                count.packets;
+        }
+        Ok(ports)
+    }
+
+    /// All reasons for drops that any interface has counted.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn reasons(&self) -> Result<Vec<ReasonCount>, DatapathError> {
+        let mut counts = Vec::new();
+        for (interface, slot) in &self.state.slots {
+            for direction in Direction::ALL {
+                for reason in Reason::ALL.into_iter().filter(|reason| !reason.passes()) {
+                    let dropped = self.counters.reason(*slot, Mode::Enforce, direction, reason)?;
+                    let would_drop = self.counters.reason(*slot, Mode::Observe, direction, reason)?;
+                    if dropped.packets + would_drop.packets > 0 {
+                        let interface = interface.clone();
+                        counts.push(ReasonCount { interface, direction, reason, dropped, would_drop });
+                    }
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Who was dropped, the most packets first.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn talkers(&self) -> Result<Vec<Talker>, DatapathError> {
+        let mut talkers = self.counters.talkers()?;
+        talkers.sort_by(|a, b| b.packets.cmp(&a.packets).then(a.key.cmp(&b.key)));
+        Ok(talkers)
+    }
+
+    /// Every documented flow with what was counted for it, in the order of the policy.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn flows(&self) -> Result<Vec<(&FlowMeta, FlowCounter)>, DatapathError> {
+        let mut flows = Vec::new();
+        for meta in &self.image.flows {
+            flows.push((meta, self.counters.flow(meta.slot)?));
+        }
+        let place = |meta: &FlowMeta| self.policy.rules.iter().position(|rule| rule.flow == meta.flow);
+        flows.sort_by_key(|(meta, _)| place(meta));
+        Ok(flows)
+    }
+}
+
+/// The protocol of outputs: a name, or the number.
+#[must_use]
+pub fn protocol_name(protocol: u8) -> String {
+    Service::protocol_name(protocol).map_or_else(|| protocol.to_string(), str::to_owned)
+}

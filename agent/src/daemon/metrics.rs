@@ -1,0 +1,228 @@
+//! What `/metrics` says. A family that can't be read is absent, never zero.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::atomic::AtomicU64,
+};
+
+use portreeve_common::Direction;
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::{
+    control::{PortDrops, PortKey, View, protocol_name},
+    datapath::verify::Standing,
+    drift::{self, Kind},
+    instance::Instance,
+    policy::{Catalogue, Rule, rule::Ports},
+};
+
+/// Ports beside the documented ones that have series of their own, of each direction and protocol.
+const TOP: usize = 50;
+
+type Labels = Vec<(String, String)>;
+
+/// All metrics of an instance.
+///
+/// # Errors
+/// Why there are none, in a sentence.
+pub fn text(instance: &Instance, catalogue: &Catalogue) -> Result<String, String> {
+    let view = View::open(instance, catalogue).map_err(described)?;
+    let mut registry = Registry::with_prefix("portreeve");
+    let families = [
+        ("ports", ports(&view, &mut registry)),
+        ("reasons", reasons(&view, &mut registry)),
+        ("flows", flows(&view, &mut registry)),
+        ("enforcement", enforcement(&view, &mut registry)),
+        ("state", state(&view, &mut registry)),
+        ("drift", drifts(&view, &mut registry)),
+    ];
+    for (family, result) in families {
+        if let Err(error) = result {
+            tracing::warn!(family, error, "cannot be read: absent from the metrics");
+        }
+    }
+    policy(&view, &mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|_error: fmt::Error| "the metrics have no text form".to_owned())?;
+    Ok(text)
+}
+
+fn described(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
+}
+
+fn counter(registry: &mut Registry, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, u64)>) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, count) in series {
+        family.get_or_create(&labels).inc_by(count);
+    }
+    registry.register(name, help, family);
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, u64)>) {
+    let family = Family::<Labels, Gauge<u64, AtomicU64>>::default();
+    for (labels, value) in series {
+        family.get_or_create(&labels).set(value);
+    }
+    registry.register(name, help, family);
+}
+
+fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn ports(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let drops = view.ports().map_err(described)?;
+    let shown = bounded(&drops, &view.policy.rules);
+    let series = |count: fn(&PortDrops) -> u64| {
+        shown.iter().map(move |((direction, protocol, port), drops)| {
+            let pairs =
+                [("direction", direction.name()), ("protocol", protocol.as_str()), ("port", port.as_str())];
+            (labels(pairs), count(drops))
+        })
+    };
+    counter(
+        registry,
+        "dropped_packets",
+        "Packets dropped, by destination port",
+        series(|drops| drops.dropped),
+    );
+    let help = "Packets that enforcing would have dropped, by destination port";
+    counter(registry, "would_drop_packets", help, series(|drops| drops.would_drop));
+    Ok(())
+}
+
+/// The documented ports, those with the most drops, and the sum of the rest.
+fn bounded(
+    drops: &BTreeMap<PortKey, PortDrops>,
+    rules: &[Rule],
+) -> BTreeMap<(Direction, String, String), PortDrops> {
+    let mut own: BTreeSet<PortKey> = drops.keys().filter(|key| documented(rules, **key)).copied().collect();
+    for direction in Direction::ALL {
+        for protocol in [6, 17] {
+            let here = |(key, _): &(&PortKey, &PortDrops)| (key.0, key.1) == (direction, protocol);
+            let mut most: Vec<_> = drops.iter().filter(here).filter(|(key, _)| !own.contains(key)).collect();
+            most.sort_by_key(|(_, drops)| std::cmp::Reverse(drops.dropped + drops.would_drop));
+            own.extend(most.into_iter().take(TOP).map(|(key, _)| *key));
+        }
+    }
+    let mut shown: BTreeMap<_, PortDrops> = BTreeMap::new();
+    for (key, count) in drops {
+        let port = if own.contains(key) { key.2.to_string() } else { "other".into() };
+        let sum = shown.entry((key.0, protocol_name(key.1), port)).or_default();
+        sum.dropped += count.dropped;
+        sum.would_drop += count.would_drop;
+    }
+    shown
+}
+
+fn documented(rules: &[Rule], (direction, protocol, port): PortKey) -> bool {
+    let name = protocol_name(protocol);
+    let has = |ports: &Ports| ports.destination.iter().any(|range| range.contains(&port));
+    rules.iter().any(|rule| {
+        rule.direction == direction
+            && rule.service.protocol() == name
+            && rule.service.ports().is_some_and(has)
+    })
+}
+
+fn reasons(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let reasons = view.reasons().map_err(described)?;
+    let series = |would: bool| {
+        reasons.iter().map(move |count| {
+            let pairs = [
+                ("interface", count.interface.as_str()),
+                ("direction", count.direction.name()),
+                ("reason", count.reason.name()),
+            ];
+            (labels(pairs), if would { count.would_drop.packets } else { count.dropped.packets })
+        })
+    };
+    counter(registry, "drop_reason_packets", "Packets dropped, by interface and reason", series(false));
+    let help = "Packets that enforcing would have dropped, by interface and reason";
+    counter(registry, "would_drop_reason_packets", help, series(true));
+    Ok(())
+}
+
+fn flows(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let flows = view.flows().map_err(described)?;
+    let of = |meta: &crate::image::FlowMeta| {
+        labels([("flow", &meta.flow), ("role", &meta.role), ("direction", meta.direction.name())])
+    };
+    let packets = flows.iter().map(|(meta, counter)| (of(meta), counter.passed.packets));
+    counter(registry, "flow_packets", "Packets of a documented flow that passed", packets);
+    let bytes = flows.iter().map(|(meta, counter)| (of(meta), counter.passed.bytes));
+    counter(registry, "flow_bytes", "Bytes of a documented flow that passed", bytes);
+    let used = flows.iter().filter(|(_, counter)| counter.passed.packets > 0);
+    let seen = used.map(|(meta, counter)| {
+        (of(meta), u64::try_from(view.now.time_of(counter.seen).as_second()).unwrap_or_default())
+    });
+    let help = "When the last packet of a documented flow passed";
+    gauge(registry, "flow_last_seen_timestamp_seconds", help, seen);
+    Ok(())
+}
+
+fn enforcement(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let standings = view.standings().map_err(described)?;
+    let series = standings.iter().flat_map(|(interface, direction, standing)| {
+        Standing::WORDS.into_iter().map(move |word| {
+            let pairs = [("interface", interface.as_str()), ("direction", direction.name()), ("state", word)];
+            (labels(pairs), u64::from(word == standing.word()))
+        })
+    });
+    gauge(registry, "enforcement", "1 for the state of an interface and direction", series);
+    Ok(())
+}
+
+fn state(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let (entries, capacity) = view.established().map_err(described)?;
+    let table = || labels([("table", "established")]);
+    gauge(registry, "state_entries", "Live entries of a state table", [(table(), entries)]);
+    gauge(registry, "state_capacity", "Entries that a state table has room for", [(table(), capacity)]);
+    let happened = view.counters.happenings().map_err(described)?;
+    let series = [
+        (labels([("event", "established-full")]), happened.established_full),
+        (labels([("event", "embryonic-pushed-out")]), happened.embryonic_pushed_out),
+        (labels([("event", "talker-pushed-out")]), happened.talkers_pushed_out),
+    ];
+    counter(registry, "state_events", "Things that happened to the kernel's tables", series);
+    Ok(())
+}
+
+fn drifts(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let findings = drift::findings(view).map_err(described)?;
+    let count = |kind: Kind| findings.iter().filter(|finding| finding.kind == kind).count() as u64;
+    let series = Kind::ALL.into_iter().map(|kind| (labels([("kind", kind.name())]), count(kind)));
+    gauge(registry, "drift_findings", "Where network, documents and kernel disagree", series);
+    Ok(())
+}
+
+fn policy(view: &View, registry: &mut Registry) {
+    let generation = u64::from(view.posture.generation());
+    gauge(registry, "policy_generation", "The generation in force", [(labels([]), generation)]);
+    let digest = [(labels([("digest", &view.digest())]), 1)];
+    gauge(registry, "policy_info", "The policy in force", digest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_series_of_its_own_is_in_other() {
+        let key = |port| (Direction::Ingress, 6, port);
+        let drops: BTreeMap<_, _> = (1..=200)
+            .map(|port| (key(port), PortDrops { dropped: u64::from(port), would_drop: 1 }))
+            .collect();
+        let shown = bounded(&drops, &[]);
+        assert_eq!(shown.len(), TOP + 1);
+        let other = shown[&(Direction::Ingress, "tcp".to_owned(), "other".to_owned())];
+        assert_eq!(other, PortDrops { dropped: (1..=150).sum::<u64>(), would_drop: 150 });
+        assert_eq!(shown.values().map(|drops| drops.dropped).sum::<u64>(), (1..=200).sum::<u64>());
+    }
+}

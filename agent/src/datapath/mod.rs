@@ -1,0 +1,19 @@
+//! The kernel side: loading the programs, writing the policy, attaching, counting, and proving what stands.
+
+pub mod error;
+pub mod object;
+
+pub mod attach;
+pub mod interface;
+pub mod link;
+pub mod pins;
+
+pub mod clock;
+pub mod policy;
+pub mod reading;
+pub mod state;
+
+pub mod traced;
+pub mod verify;
+
+pub use self::{error::DatapathError, pins::Pins};

@@ -1,0 +1,129 @@
+//! The kernel programs as they were built, and what is set in them before they are loaded.
+
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
+use portreeve_common::table::WAYS;
+
+use super::{DatapathError, Pins};
+use crate::policy::host::StateLimits;
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
+
+/// Maps that outlive a program: every interface and every start of the agent shares them.
+pub const SHARED_MAPS: [&str; 14] = [
+    ".bss.switch",
+    ".bss.settings",
+    "CLASSES",
+    "PEERINGS",
+    "PEERS",
+    "SHARED",
+    "ESTABLISHED",
+    "EMBRYONIC",
+    "FRAGMENTS",
+    "FLOWS",
+    "PORTS",
+    "REASONS",
+    "TALKERS",
+    "HAPPENINGS",
+];
+
+/// Where the clock program leaves the time; pinned, so that commands can ask it while no daemon runs.
+pub const CLOCK: &str = "CLOCK";
+
+/// Two words that those who aim at a bucket of the state tables would have to know.
+pub type Secret = [u64; 2];
+
+/// Sets of the state tables: powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sets {
+    /// Of flows that were answered.
+    pub established: u32,
+    /// Of flows that wait for their answer.
+    pub embryonic: u32,
+}
+
+/// What a program is told before it is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Globals {
+    /// The interface's place in the reasons' counters.
+    pub slot: u32,
+    /// Of the state tables.
+    pub secret: Secret,
+    /// Of the state tables.
+    pub sets: Sets,
+    /// To be asked, not to be attached.
+    pub traced: bool,
+}
+
+impl Sets {
+    /// For a host file's capacities, rounded up.
+    #[must_use]
+    pub fn of(limits: &StateLimits) -> Self {
+        let sets = |entries: u32| (entries / WAYS_U32).max(1).next_power_of_two();
+        Self { established: sets(limits.established), embryonic: sets(limits.embryonic) }
+    }
+
+    /// Of the tables that are pinned: programs that are loaded later have to agree with them.
+    ///
+    /// # Errors
+    /// A pinned table can't be opened.
+    pub fn pinned(pins: &Pins) -> Result<Option<Self>, DatapathError> {
+        let (established, embryonic) = (pins.map("ESTABLISHED"), pins.map("EMBRYONIC"));
+        if !established.exists() || !embryonic.exists() {
+            return Ok(None);
+        }
+        let sets = |name, path| {
+            let map = |source| DatapathError::Map { name, source: Box::new(source) };
+            let info = MapData::from_pin(path).and_then(|data| data.info()).map_err(map)?;
+            Ok(info.max_entries())
+        };
+        Ok(Some(Self {
+            established: sets("ESTABLISHED", established)?,
+            embryonic: sets("EMBRYONIC", embryonic)?,
+        }))
+    }
+
+    /// Flows that the established table has room for.
+    #[must_use]
+    pub const fn established_capacity(&self) -> u32 {
+        self.established * WAYS_U32
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "eight")]
+const WAYS_U32: u32 = WAYS as u32;
+
+/// Loads the object: with the shared maps of an instance, or with maps of its own.
+///
+/// # Errors
+/// The kernel refuses a map, or a pinned map has another form.
+pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathError> {
+    let Globals { slot, secret, sets, traced } = globals;
+    let traced = u32::from(*traced);
+    let words = [sets.established, sets.embryonic];
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("INTERFACE", slot, true)
+        .override_global("TRACED", &traced, true)
+        .override_global("SECRET", secret, true)
+        .override_global("SETS", &words, true)
+        .map_max_entries("ESTABLISHED", sets.established)
+        .map_max_entries("EMBRYONIC", sets.embryonic);
+    if let Some(pins) = pins {
+        for name in SHARED_MAPS.into_iter().chain([CLOCK]) {
+            loader.map_pin_path(name, pins.map(name));
+        }
+    }
+    loader.load(OBJECT).map_err(|error| DatapathError::Object(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_have_a_power_of_two_of_sets() {
+        let limits = StateLimits { established: 65_536, embryonic: 1_500, ..StateLimits::default() };
+        assert_eq!(Sets::of(&limits), Sets { established: 8_192, embryonic: 256 });
+        assert_eq!(Sets::of(&limits).established_capacity(), 65_536);
+    }
+}

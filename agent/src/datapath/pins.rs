@@ -1,0 +1,233 @@
+//! Where an instance's maps, programs and links are pinned, so that they outlive the agent.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+
+use super::DatapathError;
+
+/// Where pins are unless told otherwise.
+pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf/portreeve";
+/// Where a bpffs is mounted by default.
+const MOUNT: &str = "/sys/fs/bpf";
+/// What an instance's folder holds.
+const KINDS: [&str; 3] = ["links", "programs", "maps"];
+
+/// Where a program stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// Ingress, in the driver.
+    Xdp,
+    /// Ingress, in front of the stack.
+    Ingress,
+    /// Egress, behind the stack.
+    Egress,
+}
+
+impl Hook {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Xdp, Self::Ingress, Self::Egress];
+
+    /// In a pin's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
+    /// The program that stands there.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Xdp => "ingress_xdp",
+            Self::Ingress => "ingress_tc",
+            Self::Egress => "egress_tc",
+        }
+    }
+}
+
+/// The folder of an instance on a bpffs.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+impl Pins {
+    /// `<bpffs>/<instance>`.
+    #[must_use]
+    pub fn new(bpffs: &Path, instance: &str) -> Self {
+        Self { root: bpffs.join(instance) }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A map's pin. bpffs takes no dots: global data of a section `.bss.name` is pinned as `NAME`.
+    #[must_use]
+    pub fn map(&self, name: &str) -> PathBuf {
+        let name = name.strip_prefix(".bss.").map_or_else(|| name.to_owned(), str::to_uppercase);
+        self.root.join("maps").join(name)
+    }
+
+    /// A program's pin.
+    #[must_use]
+    pub fn program(&self, interface: &str, hook: Hook) -> PathBuf {
+        self.root.join("programs").join(format!("{}-{}", encode(interface), hook.name()))
+    }
+
+    /// The pin of the program that tells the time.
+    #[must_use]
+    pub fn clock(&self) -> PathBuf {
+        self.root.join("programs").join("clock")
+    }
+
+    /// A link's pin.
+    #[must_use]
+    pub fn link(&self, interface: &str, hook: Hook) -> PathBuf {
+        self.root.join("links").join(format!("{}-{}", encode(interface), hook.name()))
+    }
+
+    /// Whether anything of this instance is in the kernel.
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        self.map("SWITCH").exists()
+    }
+
+    /// Makes the folders; mounts the bpffs at its usual place if the default is used and nobody did.
+    ///
+    /// # Errors
+    /// The folder is on no bpffs, or may not be written.
+    pub fn create(&self) -> Result<(), DatapathError> {
+        if self.root.starts_with(DEFAULT_BPFFS) && !is_bpffs(Path::new(MOUNT)) {
+            mount(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>)
+                .map_err(|errno| DatapathError::file("mount a bpffs at", MOUNT, errno.into()))?;
+        }
+        for kind in KINDS {
+            let folder = self.root.join(kind);
+            fs::create_dir_all(&folder).map_err(|error| DatapathError::file("make", &folder, error))?;
+        }
+        if is_bpffs(&self.root) {
+            return Ok(());
+        }
+        let error =
+            io::Error::other("it is on no bpffs: `mount -t bpf bpf <folder>`, or name another with --bpffs");
+        Err(DatapathError::file("pin anything in", &self.root, error))
+    }
+
+    /// Interfaces and hooks that have a pinned link.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn links(&self) -> Result<Vec<(String, Hook)>, DatapathError> {
+        let mut links = Vec::new();
+        for name in names(&self.root.join("links"))? {
+            let parts = name.rsplit_once('-');
+            let hook = parts.and_then(|(_, hook)| Hook::ALL.into_iter().find(|known| known.name() == hook));
+            if let (Some((interface, _)), Some(hook)) = (parts, hook) {
+                links.push((decode(interface), hook));
+            }
+        }
+        links.sort();
+        Ok(links)
+    }
+
+    /// Removes a pin, if it is there.
+    ///
+    /// # Errors
+    /// It is there and stays.
+    pub fn remove(path: &Path) -> Result<(), DatapathError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DatapathError::file("remove", path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes everything off: links first, so that nothing runs on maps that are going.
+    ///
+    /// # Errors
+    /// A pin stays.
+    pub fn remove_all(&self) -> Result<(), DatapathError> {
+        for kind in KINDS {
+            let folder = self.root.join(kind);
+            for name in names(&folder)? {
+                Self::remove(&folder.join(name))?;
+            }
+            remove_folder(&folder)?;
+        }
+        remove_folder(&self.root)?;
+        // The folder above is shared with other instances; empty, nobody needs it. A mount point stays.
+        if let Some(above) = self.root.parent().filter(|above| *above == Path::new(DEFAULT_BPFFS)) {
+            let _others_may_live_there = fs::remove_dir(above);
+        }
+        Ok(())
+    }
+}
+
+fn is_bpffs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, DatapathError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| DatapathError::file("read", folder, error))?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    names.collect::<Result<_, _>>().map_err(|error| DatapathError::file("read", folder, error))
+}
+
+fn remove_folder(folder: &Path) -> Result<(), DatapathError> {
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(DatapathError::file("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// bpffs takes no dots in names; interfaces of VLANs have them.
+fn encode(interface: &str) -> String {
+    let mut name = String::new();
+    for c in interface.chars() {
+        match c {
+            '.' | '%' => write!(name, "%{:02x}", u32::from(c)).unwrap_or_default(),
+            c => name.push(c),
+        }
+    }
+    name
+}
+
+fn decode(name: &str) -> String {
+    name.replace("%2e", ".").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_have_no_dots() {
+        let pins = Pins::new(Path::new("/sys/fs/bpf/portreeve"), "default");
+        let link = pins.link("enp2s0.100", Hook::Egress);
+        assert_eq!(link, Path::new("/sys/fs/bpf/portreeve/default/links/enp2s0%2e100-egress"));
+        for name in ["enp2s0.100", "a%2eb", "veth-1", "%%.."] {
+            assert_eq!(decode(&encode(name)), name);
+            assert!(!encode(name).contains('.'));
+        }
+    }
+}

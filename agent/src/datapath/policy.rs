@@ -1,0 +1,231 @@
+//! The policy's tables: written page by page into the half that is not in force, made current by one store.
+
+use aya::{
+    Pod,
+    maps::{Array, Map, MapData, MapError},
+};
+use portreeve_common::{
+    class::{PeerBucket, Peering},
+    settings::Settings,
+    switch::Switch,
+};
+
+use super::{DatapathError, Pins};
+use crate::image::Image;
+
+const SWITCH: &str = ".bss.switch";
+const SETTINGS: &str = ".bss.settings";
+/// As in the kernel programs' `maps`.
+const WORDS: usize = 2_048;
+const PEERINGS: usize = 64;
+const BUCKETS: usize = 32;
+const HALVES: u32 = 2;
+
+/// What one generation consists of.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    /// Class words by service.
+    pub classes: &'a [u16],
+    /// Numbered classes.
+    pub peerings: &'a [Peering],
+    /// The peer table.
+    pub peers: &'a [PeerBucket],
+    /// Rules that share a service.
+    pub shared: &'a [u16],
+    /// The rest.
+    pub settings: Settings,
+}
+
+impl<'a> From<&'a Image> for Tables<'a> {
+    fn from(image: &'a Image) -> Self {
+        Self {
+            classes: &image.classes,
+            peerings: &image.peerings,
+            peers: &image.peers,
+            shared: &image.shared,
+            settings: image.settings,
+        }
+    }
+}
+
+/// The maps that hold the policy.
+pub struct PolicyMaps {
+    switch: Array<MapData, u64>,
+    settings: Array<MapData, [Settings; HALVES as usize]>,
+    classes: Array<MapData, [u16; WORDS]>,
+    peerings: Array<MapData, [Peering; PEERINGS]>,
+    peers: Array<MapData, [PeerBucket; BUCKETS]>,
+    shared: Array<MapData, [u16; WORDS]>,
+}
+
+impl PolicyMaps {
+    /// The pinned ones of an instance.
+    ///
+    /// # Errors
+    /// One is missing or has another form.
+    pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
+        Self::from_maps(|name| pinned(pins, name))
+    }
+
+    /// From wherever `map` takes them.
+    pub(super) fn from_maps(
+        mut map: impl FnMut(&'static str) -> Result<Map, DatapathError>,
+    ) -> Result<Self, DatapathError> {
+        Ok(Self {
+            switch: typed(SWITCH, map(SWITCH)?)?,
+            settings: typed(SETTINGS, map(SETTINGS)?)?,
+            classes: typed("CLASSES", map("CLASSES")?)?,
+            peerings: typed("PEERINGS", map("PEERINGS")?)?,
+            peers: typed("PEERS", map("PEERS")?)?,
+            shared: typed("SHARED", map("SHARED")?)?,
+        })
+    }
+
+    /// What is in force.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn switch(&self) -> Result<Switch, DatapathError> {
+        self.switch.get(&0, 0).map(Switch::from_word).map_err(|error| failed(SWITCH, error))
+    }
+
+    /// Makes a generation or a mode current, in every program at once.
+    ///
+    /// # Errors
+    /// The map can't be written.
+    pub fn set_switch(&mut self, switch: Switch) -> Result<(), DatapathError> {
+        self.switch.set(0, switch.word(), 0).map_err(|error| failed(SWITCH, error))
+    }
+
+    /// Settings of a generation.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn settings(&self, generation: u16) -> Result<Settings, DatapathError> {
+        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed(SETTINGS, error))?;
+        Ok(if half(generation) == 0 { even } else { odd })
+    }
+
+    /// Writes a generation's settings, in force or not.
+    ///
+    /// # Errors
+    /// The map can't be written.
+    pub fn set_settings(&mut self, generation: u16, settings: &Settings) -> Result<(), DatapathError> {
+        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed(SETTINGS, error))?;
+        // The other half's bytes stay what they are.
+        let both = if half(generation) == 0 { [*settings, odd] } else { [even, *settings] };
+        self.settings.set(0, both, 0).map_err(|error| failed(SETTINGS, error))
+    }
+
+    /// Writes a generation's tables into its half; pages that stand there already are left alone.
+    ///
+    /// # Errors
+    /// A map can't be written, or the tables are larger than the maps.
+    pub fn write(&mut self, generation: u16, tables: &Tables<'_>) -> Result<(), DatapathError> {
+        let Tables { classes, peerings, peers, shared, settings } = tables;
+        pages(&mut self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?;
+        pages(&mut self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?;
+        pages(&mut self.peers, generation, peers).map_err(|error| failed("PEERS", error))?;
+        pages(&mut self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
+        self.set_settings(generation, settings)
+    }
+
+    /// Whether a half holds exactly these tables; the adoption window aside.
+    ///
+    /// # Errors
+    /// A map can't be read.
+    pub fn holds(&self, generation: u16, tables: &Tables<'_>) -> Result<bool, DatapathError> {
+        let Tables { classes, peerings, peers, shared, settings } = tables;
+        let window = settings.adopt_until();
+        let same = self.settings(generation)?.adopting_until(window) == *settings
+            && same(&self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?
+            && same(&self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?
+            && same(&self.peers, generation, peers).map_err(|error| failed("PEERS", error))?
+            && same(&self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
+        Ok(same)
+    }
+}
+
+/// A pinned map.
+pub(super) fn pinned(pins: &Pins, name: &'static str) -> Result<Map, DatapathError> {
+    let data = MapData::from_pin(pins.map(name)).map_err(|error| failed(name, error))?;
+    Map::from_map_data(data).map_err(|error| failed(name, error))
+}
+
+pub(super) fn typed<T: TryFrom<Map, Error = MapError>>(
+    name: &'static str,
+    map: Map,
+) -> Result<T, DatapathError> {
+    T::try_from(map).map_err(|error| failed(name, error))
+}
+
+pub(super) fn failed(name: &'static str, source: MapError) -> DatapathError {
+    DatapathError::Map { name, source: Box::new(source) }
+}
+
+const fn half(generation: u16) -> u32 {
+    generation as u32 & (HALVES - 1)
+}
+
+/// A page of a table; what the table doesn't reach is empty.
+fn page<V: Pod + Default, const N: usize>(table: &[V], number: u32) -> [V; N] {
+    let mut page = [V::default(); N];
+    let begin = usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(N);
+    for (to, from) in page.iter_mut().zip(table.iter().skip(begin)) {
+        *to = *from;
+    }
+    page
+}
+
+fn fits<V: Pod, const N: usize>(map: &Array<MapData, [V; N]>, table: &[V]) -> Result<u32, MapError> {
+    let count = map.len() / HALVES;
+    let needed = u32::try_from(table.len().div_ceil(N)).unwrap_or(u32::MAX);
+    if needed > count {
+        return Err(MapError::OutOfBounds { index: needed, max_entries: count });
+    }
+    Ok(count)
+}
+
+fn pages<V: Pod + Default + PartialEq, const N: usize>(
+    map: &mut Array<MapData, [V; N]>,
+    generation: u16,
+    table: &[V],
+) -> Result<(), MapError> {
+    let count = fits(map, table)?;
+    let first = half(generation) * count;
+    for number in 0..count {
+        let page = page(table, number);
+        if map.get(&(first + number), 0)? != page {
+            map.set(first + number, page, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn same<V: Pod + Default + PartialEq, const N: usize>(
+    map: &Array<MapData, [V; N]>,
+    generation: u16,
+    table: &[V],
+) -> Result<bool, MapError> {
+    let count = fits(map, table)?;
+    let first = half(generation) * count;
+    for number in 0..count {
+        if map.get(&(first + number), 0)? != page(table, number) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_beyond_the_table_is_empty() {
+        let table: Vec<u16> = (1..=5).collect();
+        assert_eq!(page::<u16, 4>(&table, 0), [1, 2, 3, 4]);
+        assert_eq!(page::<u16, 4>(&table, 1), [5, 0, 0, 0]);
+        assert_eq!(page::<u16, 4>(&table, 2), [0; 4]);
+    }
+}

@@ -1,0 +1,138 @@
+//! The kernel programs loaded to be asked: what they say of a frame, at a time that the caller names.
+
+use std::time::Duration;
+
+use aya::{
+    Ebpf, TestRun, TestRunOptions, TestRunResult,
+    maps::{Array, MapData},
+    programs::{Program, SchedClassifier, Xdp},
+};
+use portreeve_common::{
+    Direction, Reason,
+    class::RuleId,
+    switch::{Mode, Posture, Switch},
+    trace::Trace,
+};
+
+use super::{
+    DatapathError,
+    object::{self, Globals, Secret, Sets},
+    pins::Hook,
+    policy::{PolicyMaps, Tables, failed, typed},
+};
+
+/// Frames shorter than an Ethernet header are not run by the kernel.
+const SHORTEST: usize = 14;
+/// Frames longer than a page less headroom and tailroom are not run by the kernel (`net/bpf/test_run.c`).
+const LONGEST: usize = 3_400;
+/// Its generation: the first.
+const GENERATION: u16 = 1;
+
+/// Programs and maps of their own, pinned nowhere; they are gone with this value.
+pub struct Traced {
+    ebpf: Ebpf,
+    policy: PolicyMaps,
+    trace: Array<MapData, Trace>,
+}
+
+impl Traced {
+    /// Loads the programs with a policy, enforced both ways.
+    ///
+    /// # Errors
+    /// The kernel refuses a program or a map.
+    pub fn load(tables: &Tables<'_>, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
+        let mut ebpf = object::load(&Globals { slot: 0, secret, sets, traced: true }, None)?;
+        for hook in Hook::ALL {
+            load(&mut ebpf, hook)?;
+        }
+        let trace = ebpf.take_map("TRACE").ok_or(DatapathError::Missing("TRACE"))?;
+        let mut policy =
+            PolicyMaps::from_maps(|name| ebpf.take_map(name).ok_or(DatapathError::Missing(name)))?;
+        policy.write(GENERATION, tables)?;
+        let posture = Posture::new(GENERATION, Mode::Enforce, Mode::Enforce);
+        policy.set_switch(Switch::settled(posture, posture))?;
+        Ok(Self { ebpf, policy, trace: typed("TRACE", trace)? })
+    }
+
+    /// The policy that they judge by.
+    pub fn policy(&mut self) -> &mut PolicyMaps {
+        &mut self.policy
+    }
+
+    /// The verdict on a frame of `length` bytes on the wire, of which `frame` is what was captured.
+    ///
+    /// # Errors
+    /// The kernel does not run it.
+    pub fn judge(
+        &mut self,
+        frame: &[u8],
+        length: u32,
+        hook: Hook,
+        now: u64,
+    ) -> Result<(Reason, Option<RuleId>), DatapathError> {
+        if frame.len() < SHORTEST {
+            return Ok((Reason::Malformed, None));
+        }
+        let trace = |error| failed("TRACE", error);
+        self.trace.set(0, Trace::at(now, length), 0).map_err(trace)?;
+        self.run(frame, hook, 1)?;
+        let answer = self.trace.get(&0, 0).map_err(trace)?;
+        Ok((answer.reason().ok_or(DatapathError::Silent)?, answer.rule()))
+    }
+
+    /// The hook that judges a direction when ingress is native, or is not.
+    #[must_use]
+    pub const fn hook(direction: Direction, native: bool) -> Hook {
+        match (direction, native) {
+            (Direction::Ingress, true) => Hook::Xdp,
+            (Direction::Ingress, false) => Hook::Ingress,
+            (Direction::Egress, _) => Hook::Egress,
+        }
+    }
+
+    /// The mean time that a frame takes, over `repeat` runs.
+    ///
+    /// # Errors
+    /// The kernel does not run it.
+    pub fn bench_run(&mut self, frame: &[u8], hook: Hook, repeat: u32) -> Result<Duration, DatapathError> {
+        Ok(self.run(frame, hook, repeat)?.duration)
+    }
+
+    fn run(&self, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
+        let program = self.ebpf.program(hook.program()).ok_or(DatapathError::Missing(hook.program()))?;
+        run(program, frame, hook, repeat)
+    }
+}
+
+fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<(), DatapathError> {
+    let name = hook.program();
+    let failed = |error| DatapathError::program(name, format!("cannot load {name}"), error);
+    let program = ebpf.program_mut(name).ok_or(DatapathError::Missing(name))?;
+    if hook == Hook::Xdp {
+        let program: &mut Xdp = program.try_into().map_err(failed)?;
+        program.load().map_err(failed)
+    } else {
+        let program: &mut SchedClassifier = program.try_into().map_err(failed)?;
+        program.load().map_err(failed)
+    }
+}
+
+fn run(program: &Program, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
+    let failed = |error| {
+        let name = hook.program();
+        DatapathError::program(
+            name,
+            format!("cannot run a frame of {} bytes through {name}", frame.len()),
+            error,
+        )
+    };
+    let frame = &frame[..frame.len().min(LONGEST)];
+    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+    if hook == Hook::Xdp {
+        let program: &Xdp = program.try_into().map_err(failed)?;
+        program.test_run(options).map_err(failed)
+    } else {
+        let program: &SchedClassifier = program.try_into().map_err(failed)?;
+        program.test_run(options).map_err(failed)
+    }
+}

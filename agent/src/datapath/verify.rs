@@ -1,0 +1,257 @@
+//! What really stands in front of an interface: one word a direction, computed from the kernel's links and programs
+//! and proven with a packet.
+//!
+//! The proof is a frame whose IPv4 header has version 0, run through the program that the link names. It is
+//! `malformed` under every policy, so it moves no port, flow or talker; the one reason counter that it moves is
+//! corrected by the number of proofs, which a map of ours beside the others counts.
+
+use aya::{
+    TestRun, TestRunOptions,
+    maps::{Array, Map, MapData},
+    programs::{ProgramInfo, SchedClassifier, TcAttachType, Xdp, loaded_programs},
+};
+use aya_obj::programs::XdpAttachType;
+use portreeve_common::{
+    Direction, Reason,
+    counter::MAX_INTERFACES,
+    switch::{Mode, Posture},
+};
+use serde::Serialize;
+
+use super::{
+    DatapathError, Pins, interface, link,
+    link::LinkFacts,
+    pins::Hook,
+    policy::{failed, pinned, typed},
+};
+
+/// Counts the proofs, by interface, mode and direction.
+pub const PROOFS: &str = "PROOFS";
+/// What a proof is counted as by the programs.
+pub const PROOF_REASON: Reason = Reason::Malformed;
+/// Length of a proof's frame.
+pub const PROOF_BYTES: u64 = PROOF.len() as u64;
+
+/// Ethernet from and to nobody, IPv4 by its type, and then zeros.
+const PROOF: [u8; 60] = {
+    let mut frame = [0; 60];
+    frame[12] = 0x08;
+    frame
+};
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const TC_SHOT: u32 = 2;
+/// `TCX_NEXT`, -1.
+const TC_NEXT: u32 = u32::MAX;
+
+/// The state of one direction of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Drops, in the driver.
+    EnforcingNative,
+    /// Drops, in the traffic control layer.
+    EnforcingTc,
+    /// Judges and counts.
+    Observing,
+    /// Something is there, but not as it should be.
+    Degraded(String),
+    /// Nothing of ours is there.
+    Off(String),
+}
+
+impl Standing {
+    /// The word of metrics; a cause is not in it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::EnforcingNative => "enforcing-native",
+            Self::EnforcingTc => "enforcing-tc",
+            Self::Observing => "observing",
+            Self::Degraded(_) => "degraded",
+            Self::Off(_) => "off",
+        }
+    }
+
+    /// All words.
+    pub const WORDS: [&'static str; 5] = ["enforcing-native", "enforcing-tc", "observing", "degraded", "off"];
+
+    /// Whether it is as it should be.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        matches!(self, Self::EnforcingNative | Self::EnforcingTc | Self::Observing)
+    }
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Degraded(why) => write!(f, "degraded: {why}"),
+            Self::Off(why) => write!(f, "off: {why}"),
+            Self::EnforcingNative | Self::EnforcingTc | Self::Observing => f.write_str(self.word()),
+        }
+    }
+}
+
+impl Serialize for Standing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Place of a number of proofs.
+#[must_use]
+pub const fn proof_slot(slot: u32, mode: Mode, direction: Direction) -> u32 {
+    let observed = matches!(mode, Mode::Observe) as u32;
+    slot * 4 + observed * 2 + direction.index()
+}
+
+/// Makes the map that counts proofs, unless it is there.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn create_proofs(pins: &Pins) -> Result<(), DatapathError> {
+    let path = pins.map(PROOFS);
+    if path.exists() {
+        return Ok(());
+    }
+    let map = Array::<MapData, u64>::create(MAX_INTERFACES * 4, 0).map_err(|error| failed(PROOFS, error))?;
+    map.pin(&path).map_err(|source| DatapathError::Pin { path, source: Box::new(source) })
+}
+
+/// What stands on an interface in a direction. The instance's lock has to be held: two proofs at once would be
+/// counted as one.
+///
+/// # Errors
+/// The kernel doesn't say.
+pub fn standing(
+    pins: &Pins,
+    name: &str,
+    slot: u32,
+    direction: Direction,
+    posture: Posture,
+) -> Result<Standing, DatapathError> {
+    let hook = match direction {
+        Direction::Egress => Hook::Egress,
+        Direction::Ingress if pins.link(name, Hook::Xdp).exists() => Hook::Xdp,
+        Direction::Ingress => Hook::Ingress,
+    };
+    let Ok(index) = interface::index(name) else {
+        return Ok(Standing::Off("the interface is missing".into()));
+    };
+    let path = pins.link(name, hook);
+    let Some(open) = link::open(&path)? else { return Ok(Standing::Off("no program is attached".into())) };
+    let facts = link::facts(&path, &open)?;
+    if let Some(why) = fault(pins, name, hook, index, &facts)? {
+        return Ok(why);
+    }
+    let mode = posture.mode(direction);
+    let drops = prove(pins, &facts, hook, slot, mode, direction)?;
+    Ok(match (drops, mode, hook) {
+        (true, Mode::Enforce, Hook::Xdp) => Standing::EnforcingNative,
+        (true, Mode::Enforce, Hook::Ingress | Hook::Egress) => Standing::EnforcingTc,
+        (false, Mode::Observe, _) => Standing::Observing,
+        (false, Mode::Enforce, _) => {
+            Standing::Degraded("the attached program lets a malformed packet pass".into())
+        }
+        (true, Mode::Observe, _) => {
+            Standing::Degraded("the attached program drops while it should observe".into())
+        }
+    })
+}
+
+/// What is wrong with a link, if anything is.
+fn fault(
+    pins: &Pins,
+    name: &str,
+    hook: Hook,
+    index: u32,
+    facts: &LinkFacts,
+) -> Result<Option<Standing>, DatapathError> {
+    match facts.index {
+        Some(found) if found == index => {}
+        Some(_) => {
+            return Ok(Some(Standing::Off("the link belongs to an earlier interface of this name".into())));
+        }
+        None => return Ok(Some(Standing::Off("the interface went away and came back".into()))),
+    }
+    let path = pins.program(name, hook);
+    if !path.exists() {
+        return Ok(Some(Standing::Degraded("the program is not pinned".into())));
+    }
+    let failed = |error| DatapathError::program(hook.program(), "cannot read the pinned program", error);
+    let meant = ProgramInfo::from_pin(&path).map_err(failed)?.id();
+    if meant != facts.program {
+        let why = format!("program {} is attached, and not the pinned one ({meant})", facts.program);
+        return Ok(Some(Standing::Degraded(why)));
+    }
+    let way = match hook {
+        Hook::Xdp => return Ok(None),
+        Hook::Ingress => TcAttachType::Ingress,
+        Hook::Egress => TcAttachType::Egress,
+    };
+    let (_, order) = SchedClassifier::query_tcx(name, way).map_err(failed)?;
+    let before = order.iter().take_while(|program| program.id() != facts.program).last();
+    Ok(before.map(|program| {
+        let name = program.name_as_str().unwrap_or("?");
+        Standing::Degraded(format!("another program ({name}, {}) stands before it", program.id()))
+    }))
+}
+
+/// Runs the proof through the program that the link names; whether it drops.
+fn prove(
+    pins: &Pins,
+    facts: &LinkFacts,
+    hook: Hook,
+    slot: u32,
+    mode: Mode,
+    direction: Direction,
+) -> Result<bool, DatapathError> {
+    let failed = |error| DatapathError::program(hook.program(), "cannot prove the attached program", error);
+    let info = loaded_programs().flatten().find(|program| program.id() == facts.program);
+    let info = info.ok_or(DatapathError::Missing(hook.program()))?;
+    let options = TestRunOptions { data_in: Some(&PROOF), ..TestRunOptions::default() };
+    let name = hook.program().into();
+    let result = if hook == Hook::Xdp {
+        Xdp::from_program_info(info, name, XdpAttachType::Interface)
+            .and_then(|program| program.test_run(options))
+    } else {
+        SchedClassifier::from_program_info(info, name).and_then(|program| program.test_run(options))
+    };
+    let verdict = result.map_err(failed)?.return_value;
+    count(pins, slot, mode, direction)?;
+    let (drop, pass) = if hook == Hook::Xdp { (XDP_DROP, XDP_PASS) } else { (TC_SHOT, TC_NEXT) };
+    if verdict == drop || verdict == pass {
+        return Ok(verdict == drop);
+    }
+    Err(DatapathError::Silent)
+}
+
+fn count(pins: &Pins, slot: u32, mode: Mode, direction: Direction) -> Result<(), DatapathError> {
+    let map: Map = pinned(pins, PROOFS)?;
+    let mut map: Array<MapData, u64> = typed(PROOFS, map)?;
+    let place = proof_slot(slot, mode, direction);
+    let proofs = map.get(&place, 0).map_err(|error| failed(PROOFS, error))?;
+    map.set(place, proofs + 1, 0).map_err(|error| failed(PROOFS, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use portreeve_common::{Sight, look, sight::Part};
+
+    use super::*;
+
+    #[test]
+    fn the_proof_is_malformed_under_every_policy() {
+        let mut sight = Sight::default();
+        look(&PROOF[..], Direction::Ingress, &mut sight);
+        assert_eq!((sight.part, sight.judged()), (Part::Judged, PROOF_REASON as u8));
+    }
+
+    #[test]
+    fn a_state_is_one_word_and_its_cause() {
+        assert_eq!(Standing::Degraded("x is there".into()).to_string(), "degraded: x is there");
+        assert_eq!(Standing::EnforcingTc.to_string(), "enforcing-tc");
+        assert_eq!(Standing::Off("gone".into()).word(), "off");
+    }
+}

@@ -1,0 +1,209 @@
+//! Where the network, the host file and the kernel disagree.
+
+use portreeve_common::{Direction, Reason, counter::Talker, number::protocol};
+use serde::Serialize;
+
+use crate::{
+    control::{ControlError, PortDrops, PortKey, View, protocol_name},
+    policy::rule::{Need, Peers, Ports, Rule, Service},
+};
+
+/// Peers that a finding names.
+const NAMED: usize = 3;
+
+/// What kind of disagreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Traffic that no document names.
+    UndocumentedTraffic,
+    /// A documented flow that the product doesn't work without, and that nobody has used.
+    UnusedFlow,
+    /// The kernel doesn't hold what it should.
+    Kernel,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::UndocumentedTraffic, Self::UnusedFlow, Self::Kernel];
+
+    /// The word of outputs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UndocumentedTraffic => "undocumented-traffic",
+            Self::UnusedFlow => "unused-flow",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// One disagreement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind.
+    pub kind: Kind,
+    /// What it is about: a port, a flow, an interface.
+    pub subject: String,
+    /// What was seen.
+    pub seen: String,
+    /// What the documents say that comes closest, or what should be.
+    pub expected: String,
+}
+
+/// All findings, the most telling first.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn findings(view: &View) -> Result<Vec<Finding>, ControlError> {
+    let mut findings = kernel(view)?;
+    let talkers = view.talkers()?;
+    for (key, drops) in view.ports()? {
+        findings.push(traffic(&view.policy.rules, key, drops, &talkers));
+    }
+    for (meta, counter) in view.flows()? {
+        if meta.need == Need::Required && counter.passed.packets == 0 {
+            findings.push(Finding {
+                kind: Kind::UnusedFlow,
+                subject: meta.flow.clone(),
+                seen: format!("no packet since {}", view.state.since.strftime("%Y-%m-%dT%H:%M:%SZ")),
+                expected: meta.origin.purpose.clone(),
+            });
+        }
+    }
+    Ok(findings)
+}
+
+fn kernel(view: &View) -> Result<Vec<Finding>, ControlError> {
+    let mut findings = Vec::new();
+    for (interface, direction, standing) in view.standings()? {
+        if !standing.is_good() {
+            let mode = view.posture.mode(direction).name();
+            findings.push(Finding {
+                kind: Kind::Kernel,
+                subject: format!("{interface} {direction}"),
+                seen: standing.to_string(),
+                expected: format!("{mode} on {interface}"),
+            });
+        }
+    }
+    if !view.holds()? {
+        findings.push(Finding {
+            kind: Kind::Kernel,
+            subject: format!("generation {}", view.posture.generation()),
+            seen: "the kernel's tables are not those that the last good policy compiles to".into(),
+            expected: format!("policy {}", view.digest()),
+        });
+    }
+    Ok(findings)
+}
+
+fn traffic(rules: &[Rule], key: PortKey, drops: PortDrops, talkers: &[Talker]) -> Finding {
+    let (direction, protocol, port) = key;
+    let here = |talker: &&Talker| {
+        let key = &talker.key;
+        (key.direction(), key.protocol(), key.port()) == (direction, protocol, port)
+    };
+    let mut peers: Vec<String> = Vec::new();
+    for talker in talkers.iter().filter(here) {
+        let peer = talker.key.peer().to_string();
+        if !peers.contains(&peer) {
+            peers.push(peer);
+        }
+    }
+    let more = peers.len().saturating_sub(NAMED);
+    peers.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let side = if direction == Direction::Ingress { "from" } else { "to" };
+    let who = if peers.is_empty() { String::new() } else { format!(" {side} {}{more}", peers.join(", ")) };
+    let count = match drops {
+        PortDrops { dropped, would_drop: 0 } => format!("{dropped} dropped"),
+        PortDrops { dropped: 0, would_drop } => format!("{would_drop} would be dropped"),
+        PortDrops { dropped, would_drop } => format!("{dropped} dropped, {would_drop} would be dropped"),
+    };
+    let reason = talkers.iter().find(here).and_then(|talker| talker.key.reason());
+    let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    Finding {
+        kind: Kind::UndocumentedTraffic,
+        subject: format!("{direction} {} {port}", protocol_name(protocol)),
+        seen: format!("{count}{who}{why}"),
+        expected: nearest(rules, key, reason),
+    }
+}
+
+/// The documented flow that comes closest, and why it does not match.
+fn nearest(rules: &[Rule], (direction, protocol, port): PortKey, reason: Option<Reason>) -> String {
+    let same_way = |rule: &&Rule| rule.direction == direction;
+    let of_protocol = |rule: &&Rule| ports(&rule.service, protocol).is_some();
+    let distance = |rule: &&Rule| {
+        let ports = ports(&rule.service, protocol).map(|ports| &ports.destination);
+        let ranges = ports.into_iter().flatten();
+        let far = |range: &std::ops::RangeInclusive<u16>| {
+            range.start().saturating_sub(port).max(port.saturating_sub(*range.end()))
+        };
+        ranges.map(far).min().unwrap_or(u16::MAX)
+    };
+    let here = |rule: &&Rule| distance(rule) == 0;
+    if let Some(rule) = rules.iter().filter(same_way).filter(of_protocol).find(here) {
+        return match (&rule.peers, reason) {
+            (Peers::Listed { .. }, Some(Reason::WrongPeer) | None) => {
+                format!("{} documents it, but only with {}", rule.flow, rule.peers)
+            }
+            (Peers::Any | Peers::Listed { .. }, _) => {
+                let why = reason.map_or("the packet did not fit", Reason::sentence);
+                format!("{} documents it, but: {why}", rule.flow)
+            }
+        };
+    }
+    if let Some(rule) = rules.iter().filter(of_protocol).find(here) {
+        return format!("{} documents it, but {}", rule.flow, rule.direction);
+    }
+    let nearest = rules.iter().filter(same_way).filter(of_protocol).min_by_key(distance);
+    nearest.map_or_else(
+        || format!("nothing {direction} over {} is documented", protocol_name(protocol)),
+        |rule| format!("nearest is {}: {}, another port", rule.flow, rule.service),
+    )
+}
+
+const fn ports(service: &Service, number: u8) -> Option<&Ports> {
+    match (service, number) {
+        (Service::Tcp(ports), protocol::TCP) | (Service::Udp(ports), protocol::UDP) => Some(ports),
+        (Service::Tcp(_) | Service::Udp(_) | Service::Echo | Service::Igmp | Service::Protocol(_), _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::policy::{self, Catalogue};
+
+    const HOST: &str = r#"
+[host]
+name = "line4-edge"
+[[allow]]
+id = "SITE-1"
+direction = "ingress"
+protocol = "tcp"
+port = 443
+peers = ["198.51.100.0/24"]
+reason = "operators"
+"#;
+
+    #[test]
+    fn the_nearest_flow_says_why_it_does_not_match() {
+        let catalogue = Catalogue::load(None).unwrap();
+        let rules = policy::compile("host.toml", HOST, &catalogue, date(2026, 11, 21)).unwrap().rules;
+        let asked = |direction, protocol, port, reason| nearest(&rules, (direction, protocol, port), reason);
+        let wrong = asked(Direction::Ingress, 6, 443, Some(Reason::WrongPeer));
+        assert_eq!(wrong, "SITE-1 documents it, but only with 198.51.100.0/24");
+        let other = asked(Direction::Egress, 6, 443, Some(Reason::NoRule));
+        assert_eq!(other, "SITE-1 documents it, but ingress");
+        let near = asked(Direction::Ingress, 6, 80, Some(Reason::NoRule));
+        assert_eq!(near, "nearest is SITE-1: tcp 443, another port");
+        assert_eq!(asked(Direction::Ingress, 17, 53, None), "nothing ingress over udp is documented");
+        let stray = asked(Direction::Ingress, 6, 443, Some(Reason::NoState));
+        assert_eq!(stray, "SITE-1 documents it, but: mid-stream, or a reply without its flow");
+    }
+}

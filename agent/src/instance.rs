@@ -1,0 +1,330 @@
+//! One instance on this machine: its folders, its lock, and what it remembers from one start to the next.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use nix::unistd::geteuid;
+use portreeve_common::counter::MAX_INTERFACES;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    datapath::{Pins, attach::Cover, object::Secret},
+    image::FlowSlots,
+};
+
+/// Where state is kept unless told otherwise.
+pub const DEFAULT_STATE: &str = "/var/lib/portreeve";
+/// Where a running instance has its lock unless told otherwise.
+pub const DEFAULT_RUN: &str = "/run/portreeve";
+
+/// Why an instance can't be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// Only root may.
+    #[error("this needs root: try again with sudo")]
+    NotRoot,
+    /// Nobody started it.
+    #[error("instance `{0}` is not running here: `portreeve run --host HOST.toml` starts it")]
+    Unknown(String),
+    /// Its state has no policy.
+    #[error("instance `{0}` has no last good policy: name a host file with --host")]
+    NoPolicy(String),
+    /// Another daemon has it.
+    #[error("instance `{0}` has a daemon already")]
+    Running(String),
+    /// A file can't be read or written.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The state is not what this version writes.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        source: serde_json::Error,
+    },
+    /// More interfaces than are counted apart.
+    #[error("more than {MAX_INTERFACES} interfaces were covered: `portreeve detach` forgets them")]
+    Interfaces,
+}
+
+/// An instance's name and places.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// Its maps, programs and links.
+    pub pins: Pins,
+    state: PathBuf,
+    run: PathBuf,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// Secret words of the state tables' hash: programs that are loaded later have to agree with earlier ones.
+    pub secret: Secret,
+    /// Places of the interfaces in the reasons' counters.
+    pub slots: BTreeMap<String, u32>,
+    /// Places of the flows in the flows' counters.
+    pub flows: FlowSlots,
+    /// Ticks of the kernel's clock in a second.
+    pub ticks_per_second: u32,
+    /// When counting began.
+    pub since: Timestamp,
+    /// The generation that was made last.
+    pub generation: u16,
+    /// What the tables protect, as it was last compiled.
+    pub protected: Vec<ipnet::IpNet>,
+    /// The interfaces that should be covered, and how they are.
+    pub interfaces: BTreeMap<String, Cover>,
+    /// Whether drops have dropped before: the adoption window opens once.
+    pub enforced: bool,
+    /// The modes that the host file asked for, by direction: only a new wish undoes what a command has set.
+    pub declared: BTreeMap<String, String>,
+    /// When modes last changed, by direction.
+    pub changed: BTreeMap<String, Timestamp>,
+}
+
+/// Held while anything of an instance changes.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Instance {
+    /// Its folders below these.
+    #[must_use]
+    pub fn new(name: &str, bpffs: &Path, state: &Path, run: &Path) -> Self {
+        let pins = Pins::new(bpffs, name);
+        Self { name: name.into(), pins, state: state.join(name), run: run.join(name) }
+    }
+
+    /// Takes the lock, waiting for who has it.
+    ///
+    /// # Errors
+    /// Not root, or the lock's file can't be made.
+    pub fn lock(&self) -> Result<Lock, InstanceError> {
+        let (file, path) = self.open("lock")?;
+        file.lock().map_err(|source| InstanceError::File { doing: "lock", path, source })?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Takes the daemon's lock, which it keeps as long as it runs.
+    ///
+    /// # Errors
+    /// Not root; another daemon has it.
+    pub fn lock_daemon(&self) -> Result<Lock, InstanceError> {
+        let (file, path) = self.open("daemon")?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(InstanceError::Running(self.name.clone())),
+            Err(fs::TryLockError::Error(source)) => Err(InstanceError::File { doing: "lock", path, source }),
+        }
+    }
+
+    /// Whether a daemon runs.
+    ///
+    /// # Errors
+    /// The lock's file can't be made.
+    pub fn has_daemon(&self) -> Result<bool, InstanceError> {
+        match self.lock_daemon() {
+            Ok(_free) => Ok(false),
+            Err(InstanceError::Running(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<(File, PathBuf), InstanceError> {
+        if !geteuid().is_root() {
+            return Err(InstanceError::NotRoot);
+        }
+        make(&self.run)?;
+        let path = self.run.join(name);
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        match opened {
+            Ok(file) => Ok((file, path)),
+            Err(source) => Err(InstanceError::File { doing: "open", path, source }),
+        }
+    }
+
+    /// What is remembered; `None` if nothing ever was.
+    ///
+    /// # Errors
+    /// The file can't be read, or is damaged.
+    pub fn state(&self) -> Result<Option<State>, InstanceError> {
+        let path = self.state_file();
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(InstanceError::File { doing: "read", path, source }),
+            Ok(text) => {
+                let state = serde_json::from_str(&text);
+                state.map(Some).map_err(|source| InstanceError::Damaged { path, source })
+            }
+        }
+    }
+
+    /// What is remembered of an instance that is in the kernel.
+    ///
+    /// # Errors
+    /// Not root, or it is not there.
+    pub fn running(&self) -> Result<State, InstanceError> {
+        if !geteuid().is_root() {
+            return Err(InstanceError::NotRoot);
+        }
+        let state = if self.pins.exist() { self.state()? } else { None };
+        state.ok_or_else(|| InstanceError::Unknown(self.name.clone()))
+    }
+
+    /// Remembers.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn remember(&self, state: &State) -> Result<(), InstanceError> {
+        let path = self.state_file();
+        let text = serde_json::to_string_pretty(state)
+            .map_err(|source| InstanceError::Damaged { path: path.clone(), source })?;
+        self.write(&path, text.as_bytes())
+    }
+
+    /// The last good policy's host file; it may not be there.
+    #[must_use]
+    pub fn host_file(&self) -> PathBuf {
+        self.state.join("host.toml")
+    }
+
+    /// Keeps a host file's text as the last good policy.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn keep_host_file(&self, text: &str) -> Result<(), InstanceError> {
+        self.write(&self.host_file(), text.as_bytes())
+    }
+
+    /// Forgets what belongs to the maps that are gone; the last good policy stays.
+    ///
+    /// # Errors
+    /// The file can't be removed.
+    pub fn forget(&self) -> Result<(), InstanceError> {
+        let path = self.state_file();
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(InstanceError::File { doing: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn state_file(&self) -> PathBuf {
+        self.state.join("state.json")
+    }
+
+    /// All or nothing: a new file that takes the old one's place once it is on the disk.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), InstanceError> {
+        make(&self.state)?;
+        let failed = |source| InstanceError::File { doing: "write", path: path.into(), source };
+        let mut file = tempfile::NamedTempFile::new_in(&self.state).map_err(failed)?;
+        file.write_all(bytes).map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(path).map_err(|error| failed(error.error))?;
+        File::open(&self.state).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+impl State {
+    /// For an instance whose counting begins now.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn begin(ticks_per_second: u32) -> Result<Self, InstanceError> {
+        Ok(Self {
+            secret: secret()?,
+            slots: BTreeMap::new(),
+            flows: FlowSlots::default(),
+            ticks_per_second,
+            since: Timestamp::now(),
+            generation: 0,
+            protected: Vec::new(),
+            interfaces: BTreeMap::new(),
+            enforced: false,
+            declared: BTreeMap::new(),
+            changed: BTreeMap::new(),
+        })
+    }
+
+    /// An interface's place; the same one for as long as the counters live.
+    ///
+    /// # Errors
+    /// There are no more places.
+    pub fn slot(&mut self, interface: &str) -> Result<u32, InstanceError> {
+        if let Some(slot) = self.slots.get(interface) {
+            return Ok(*slot);
+        }
+        let free = (0..MAX_INTERFACES).find(|slot| !self.slots.values().any(|taken| taken == slot));
+        let slot = free.ok_or(InstanceError::Interfaces)?;
+        self.slots.insert(interface.into(), slot);
+        Ok(slot)
+    }
+}
+
+/// Random words.
+fn secret() -> Result<Secret, InstanceError> {
+    const RANDOM: &str = "/dev/urandom";
+    let mut bytes = [0; 32];
+    let read = File::open(RANDOM).and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
+    read.map_err(|source| InstanceError::File { doing: "read", path: RANDOM.into(), source })?;
+    let mut secret = Secret::default();
+    for (word, bytes) in secret.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    Ok(secret)
+}
+
+/// A folder that only root looks into.
+fn make(folder: &Path) -> Result<(), InstanceError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| InstanceError::File { doing: "make", path: folder.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn state_comes_back_as_it_was_and_only_root_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let instance = Instance::new("default", folder.path(), &folder.path().join("state"), folder.path());
+        assert!(instance.state().unwrap().is_none());
+        let mut state = State::begin(250).unwrap();
+        assert_eq!([state.slot("b").unwrap(), state.slot("a").unwrap(), state.slot("b").unwrap()], [0, 1, 0]);
+        instance.remember(&state).unwrap();
+        let back = instance.state().unwrap().unwrap();
+        assert_eq!((back.secret, back.slots, back.since), (state.secret, state.slots, state.since));
+        assert_ne!(back.secret, [0; 2]);
+        let mode = fs::metadata(folder.path().join("state/default/state.json")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn damaged_state_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let instance = Instance::new("default", folder.path(), folder.path(), folder.path());
+        instance.write(&instance.state_file(), b"{").unwrap();
+        assert!(instance.state().unwrap_err().to_string().ends_with("state.json is damaged"));
+    }
+}

@@ -1,0 +1,92 @@
+//! The kernel programs, loaded and asked: verdicts, the time to write a policy, and what a frame costs. Needs root.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use etherparse::PacketBuilder;
+use ipnet::IpNet;
+use jiff::civil::date;
+use portreeve::{
+    datapath::{object::Sets, pins::Hook, policy::Tables, traced::Traced},
+    image::{FlowSlots, Image},
+    policy::{self, Catalogue, host::StateLimits},
+};
+use portreeve_common::Reason;
+
+const HOST: &str = r#"
+[host]
+name = "line4-edge"
+[[allow]]
+id = "SITE-1"
+direction = "ingress"
+protocol = "tcp"
+port = 443
+peers = ["198.51.100.0/24"]
+reason = "operators"
+[[allow]]
+id = "SITE-2"
+direction = "egress"
+protocol = "udp"
+port = 53
+peers = ["198.51.100.53"]
+reason = "resolver"
+"#;
+
+const EDGE: [u8; 4] = [192, 0, 2, 10];
+
+fn image() -> Result<Image> {
+    let policy = policy::compile("host.toml", HOST, &Catalogue::load(None)?, date(2026, 11, 21));
+    let policy = policy.map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
+    let own: IpNet = "192.0.2.10/24".parse()?;
+    Ok(Image::compile(&policy, &[own], &mut FlowSlots::default(), 250)?)
+}
+
+fn syn(from: [u8; 4], port: u16) -> Result<Vec<u8>> {
+    let builder =
+        PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(from, EDGE, 64).tcp(40_000, port, 1, 1_024).syn();
+    let mut frame = Vec::new();
+    builder.write(&mut frame, &[])?;
+    Ok(frame)
+}
+
+#[test]
+fn a_policy_is_judged_by_the_kernel() -> Result<()> {
+    let image = image()?;
+    let sets = Sets::of(&StateLimits::default());
+    let mut traced = Traced::load(&Tables::from(&image), [1, 2, 3, 4], sets)?;
+    for hook in [Hook::Xdp, Hook::Ingress] {
+        let mut ask = |frame: &[u8]| -> Result<(Reason, Option<String>)> {
+            let length = u32::try_from(frame.len())?;
+            let (reason, rule) = traced.judge(frame, length, hook, 100_000)?;
+            let flow = rule.map(|slot| image.flow(slot).context("a rule without a flow")).transpose()?;
+            Ok((reason, flow.map(|flow| flow.flow.clone())))
+        };
+        let (reason, flow) = ask(&syn([198, 51, 100, 7], 443)?)?;
+        assert!(reason.passes(), "{reason}");
+        assert_eq!(flow.as_deref(), Some("SITE-1"));
+        assert_eq!(ask(&syn([203, 0, 113, 7], 443)?)?.0, Reason::WrongPeer);
+        assert_eq!(ask(&syn([198, 51, 100, 7], 23)?)?, (Reason::NoRule, None));
+        assert_eq!(ask(&[0; 10])?, (Reason::Malformed, None));
+        let mut long = syn([198, 51, 100, 7], 23)?;
+        long.resize(9_000, 0);
+        assert_eq!(ask(&long)?.0, Reason::NoRule);
+    }
+    Ok(())
+}
+
+#[test]
+fn writing_a_policy_takes_milliseconds() -> Result<()> {
+    let image = image()?;
+    let mut traced = Traced::load(&Tables::from(&image), [1, 2, 3, 4], Sets::of(&StateLimits::default()))?;
+    let begin = Instant::now();
+    traced.policy().write(2, &Tables::from(&image))?;
+    let first = begin.elapsed();
+    let begin = Instant::now();
+    traced.policy().write(2, &Tables::from(&image))?;
+    let again = begin.elapsed();
+    let drop = traced.bench_run(&syn([198, 51, 100, 7], 23)?, Hook::Xdp, 1_000_000)?;
+    println!("first {first:?}, again {again:?}, drop {drop:?}");
+    assert!(traced.policy().holds(2, &Tables::from(&image))?);
+    assert!(first.as_millis() < 20 && again.as_millis() < 20, "{first:?}, {again:?}");
+    Ok(())
+}
