@@ -60,6 +60,25 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn what_the_tables_do_not_carry_is_said() {
+    let host = tempfile::NamedTempFile::new().unwrap();
+    let text = "[host]\naddresses = [\"192.0.2.10\"]\n[names]\n\"api.example.com\" = [\"203.0.113.5\"]\n\
+                [[allow]]\nid = \"N\"\ndirection = \"egress\"\nprotocol = \"udp\"\nport = 5000\n\
+                peers = [\"224.10.10.25\", \"*.example.com\", \"other.example.org\"]\nreason = \"test\"\n";
+    fs::write(host.path(), text).unwrap();
+    for (packet, wanted) in [
+        ("out udp -> api.example.com:5000", "flow     N, egress udp 5000"),
+        ("out udp -> 224.10.10.25:5000", "but      packets to 224.10.10.25 are not let through yet\n"),
+        ("out udp -> 203.0.113.9:5000", "not for 203.0.113.9; "),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portreeve"));
+        let output = command.arg("explain").arg(host.path()).arg(packet).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains(wanted), "{packet}: {stdout}");
+    }
+}
+
+#[test]
 fn what_is_no_packet_is_an_error() {
     for (packet, wanted) in [
         ("in tcp gateway -> 443", "`gateway` is neither an address nor a name in [names] of the host file"),

@@ -20,7 +20,7 @@ use portreeve_common::{
     settings::{MAX_ETHERTYPES, Settings},
 };
 
-pub(crate) use self::service::known_peers;
+pub(crate) use self::service::{deferred, known_peers};
 pub use self::slots::FlowSlots;
 use self::{peers::Sets, service::Needs};
 use crate::policy::{

@@ -77,9 +77,8 @@ impl<'a> Needs<'a> {
                 deferred.push(defer(why));
                 continue;
             }
-            if !unknown.is_empty() {
+            if let Some(why) = unresolved(&unknown) {
                 needs.open.insert(at);
-                let why = format!("the addresses of {} are not known", unknown.join(", "));
                 deferred.push(defer(why));
             }
             needs.add(at, rule);
@@ -153,6 +152,15 @@ fn uncarried(rule: &Rule) -> Option<String> {
         Local::Own => None,
         Local::Group(_) | Local::Broadcast => Some(format!("packets to {} are not let through", rule.local)),
     }
+}
+
+/// Why a rule, or a part of it, lets nothing through yet.
+pub(crate) fn deferred(rule: &Rule, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<String> {
+    uncarried(rule).or_else(|| unresolved(&known_peers(rule, names).1))
+}
+
+fn unresolved(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("the addresses of {} are not known", names.join(", ")))
 }
 
 /// A rule's prefixes, with the addresses that its names are known to have; and the names that have none.

@@ -1,14 +1,16 @@
 //! The flow that comes closest to a packet, and the one thing in which it differs.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use portreeve_common::{Direction, class::RuleId, number::protocol};
 use serde::Serialize;
 
 use super::packet::Packet;
 use crate::{
-    image::{Image, known_peers},
+    image::{Image, deferred, known_peers},
     policy::{
         Policy,
-        rule::{Origin, Peers, Rule, Service},
+        rule::{Local, Origin, Peers, Rule, Service},
     },
 };
 
@@ -16,12 +18,12 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Differs {
+    /// The tables don't carry it yet.
+    Carried,
     /// The remote end.
     Peer,
     /// The flow is off.
     Option,
-    /// The tables don't carry it yet.
-    Carried,
     /// Who begins.
     Direction,
     /// TCP, UDP, or another.
@@ -54,10 +56,8 @@ pub(super) fn nearest<'p>(
 ) -> Option<Nearest<'p>> {
     let hinted = hinted.and_then(|slot| image.flow(slot)).map(|flow| flow.flow.as_str());
     let active = policy.rules.iter().filter_map(|rule| {
-        let carried = image.deferred.iter().find(|deferred| deferred.flow == rule.flow);
-        let (matches, why) =
-            (Matches::of(packet, rule, policy), carried.map(|deferred| deferred.why.as_str()));
-        let (differs, distance, detail) = compare(packet, rule, &matches, why)?;
+        let (matches, why) = (Matches::of(packet, rule, policy), deferred(rule, &policy.host.names));
+        let (differs, distance, detail) = compare(packet, rule, &matches, why.as_deref())?;
         let hint = hinted == Some(rule.flow.as_str());
         let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };
         Some(((differs, !hint, distance), nearest))
@@ -95,10 +95,9 @@ struct Matches {
 
 impl Matches {
     fn of(packet: &Packet, rule: &Rule, policy: &Policy) -> Self {
-        let among = || known_peers(rule, &policy.host.names).0.iter().any(|net| net.contains(&packet.remote));
         Self {
             direction: rule.direction == packet.direction,
-            peer: rule.peers == Peers::Any || among(),
+            peer: is_between(packet, rule, policy),
             protocol: is_of(packet, &rule.service),
             port: has_port(packet, &rule.service),
         }
@@ -122,7 +121,12 @@ fn compare(
     match (direction, peer, of_protocol, port) {
         (true, true, true, true) => deferred.map(|why| (Differs::Carried, 0, format!("{why} yet"))),
         (true, false, true, true) => {
-            Some((Differs::Peer, 0, format!("it is for {}, not for {}", rule.peers, packet.remote)))
+            let to = match rule.local {
+                Local::Own => rule.peers.to_string(),
+                Local::Group(_) | Local::Broadcast => rule.local.to_string(),
+            };
+            let unknown = deferred.map_or_else(String::new, |why| format!("; {why}"));
+            Some((Differs::Peer, 0, format!("it is for {to}, not for {}{unknown}", packet.remote)))
         }
         (false, true, true, true) => Some((Differs::Direction, 0, begins(rule.direction))),
         (true, true, false, true) if packet.has_ports() && service.ports().is_some() => {
@@ -144,6 +148,19 @@ fn begins(direction: Direction) -> String {
     }
 }
 
+/// Whether the rule is about these two ends; a group and its senders are one.
+fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
+    let among = || known_peers(rule, &policy.host.names).0.iter().any(|net| net.contains(&packet.remote));
+    let group = |address: &IpAddr| address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let (_, destination) = packet.ends();
+    let addressed = match rule.local {
+        Local::Own => !group(&destination),
+        Local::Group(group) => destination == group,
+        Local::Broadcast => destination == IpAddr::V4(Ipv4Addr::BROADCAST),
+    };
+    addressed && (rule.peers == Peers::Any || among())
+}
+
 fn is_of(packet: &Packet, service: &Service) -> bool {
     match service {
         Service::Tcp(_) => packet.protocol == protocol::TCP,
@@ -156,7 +173,10 @@ fn is_of(packet: &Packet, service: &Service) -> bool {
 
 /// Services without ports have whatever a packet asks for.
 fn has_port(packet: &Packet, service: &Service) -> bool {
-    service.ports().is_none_or(|ports| ports.destination.iter().any(|range| range.contains(&packet.port)))
+    service.ports().is_none_or(|ports| {
+        let from = ports.source.is_none_or(|source| source == packet.source_port);
+        from && ports.destination.iter().any(|range| range.contains(&packet.port))
+    })
 }
 
 fn distance(port: u16, service: &Service) -> u16 {
