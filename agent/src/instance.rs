@@ -298,7 +298,7 @@ impl State {
 /// Random words.
 fn secret() -> Result<Secret, InstanceError> {
     const RANDOM: &str = "/dev/urandom";
-    let mut bytes = [0; 32];
+    let mut bytes = [0; size_of::<Secret>()];
     let read = File::open(RANDOM).and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
     read.map_err(|source| InstanceError::File { doing: "read", path: RANDOM.into(), source })?;
     let mut secret = Secret::default();
@@ -330,7 +330,7 @@ mod tests {
         instance.remember(&state).unwrap();
         let back = instance.state().unwrap().unwrap();
         assert_eq!((back.secret, back.slots, back.since), (state.secret, state.slots, state.since));
-        assert_ne!(back.secret, [0; 4]);
+        assert_ne!(back.secret, [0; 2]);
         let mode = fs::metadata(folder.path().join("state/default/state.json")).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

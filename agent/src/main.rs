@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use portreeve::cli::{Cli, Command, FAILED, check, drift, drops, flows, modes, packs, rules, run, status};
+use portreeve::cli::{
+    Cli, Command, FAILED, check, drift, drops, explain, flows, modes, packs, replay, rules, run, status,
+};
 use portreeve_common::switch::Mode;
 
 fn main() -> ExitCode {
@@ -12,6 +14,8 @@ fn main() -> ExitCode {
         Command::Packs(args) => packs::run(&global, &args),
         Command::Check(args) => check::run(&global, &args),
         Command::Rules(args) => rules::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
+        Command::Replay(args) => replay::run(&global, &args),
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
         Command::Flows(args) => flows::run(&global, &args),

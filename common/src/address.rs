@@ -28,6 +28,18 @@ impl Address {
         Self { words: [0, u64::from_ne_bytes([m0, m1, m2, m3, a, b, c, d])] }
     }
 
+    /// From the word of an IPv4 header, as it lies there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4_word(word: u32) -> Self {
+        let [m0, m1, m2, m3] = MAPPED;
+        if cfg!(target_endian = "little") {
+            Self { words: [0, (word as u64) << 32 | u32::from_ne_bytes([m0, m1, m2, m3]) as u64] }
+        } else {
+            Self { words: [0, (u32::from_ne_bytes([m0, m1, m2, m3]) as u64) << 32 | word as u64] }
+        }
+    }
+
     /// From the two halves of the sixteen bytes of an IPv6 header.
     #[inline(always)]
     #[must_use]
@@ -172,6 +184,7 @@ mod tests {
             assert_eq!(IpAddr::from(address(text)).to_string(), text);
         }
         assert_eq!(address("192.0.2.10"), Address::v4([192, 0, 2, 10]));
+        assert_eq!(address("192.0.2.10"), Address::v4_word(u32::from_ne_bytes([192, 0, 2, 10])));
         assert!(address("192.0.2.10").is_v4());
         assert!(!address("::192.0.2.10").is_v4());
     }

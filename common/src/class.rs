@@ -155,10 +155,9 @@ impl PeerKey {
     #[must_use]
     pub const fn bucket(&self, seed: u64) -> u32 {
         let [high, low] = self.address.words();
-        let mixed = (high ^ seed).wrapping_mul(crate::hash::MULTIPLIERS[0])
-            ^ (low ^ seed.rotate_left(32)).wrapping_mul(crate::hash::MULTIPLIERS[1])
-            ^ (self.tag() as u64).wrapping_mul(crate::hash::MULTIPLIERS[2]);
-        crate::hash::finish(mixed) & (PEER_BUCKETS - 1)
+        // One multiplication: its upper bits depend on all that is below them.
+        let mixed = low ^ high.rotate_left(29) ^ (self.tag() as u64) << 7 ^ seed;
+        (mixed.wrapping_mul(crate::hash::MULTIPLIERS[0]) >> (64 - PEER_BUCKETS.trailing_zeros())) as u32
     }
 }
 

@@ -166,9 +166,10 @@ impl TalkerKey {
     #[must_use]
     pub const fn set(&self) -> u32 {
         let [high, low] = self.peer.words();
-        let mixed = (low ^ high.rotate_left(32)).wrapping_mul(crate::hash::MULTIPLIERS[1])
-            ^ self.what.wrapping_mul(crate::hash::MULTIPLIERS[2]);
-        crate::hash::finish(mixed) & (TALKER_SETS - 1)
+        // One multiplication: its upper bits depend on all that is below them.
+        let mixed = (low ^ high.rotate_left(32) ^ self.what.rotate_left(16))
+            .wrapping_mul(crate::hash::MULTIPLIERS[0]);
+        (mixed >> (64 - TALKER_SETS.trailing_zeros())) as u32
     }
 }
 

@@ -12,6 +12,8 @@ mod tcp;
 
 mod policy;
 
+pub(crate) use tcp::goes_on as tcp_goes_on;
+
 pub use policy::{BROADCAST, OWN, PROTECTED_SET, among, protects};
 
 use crate::{
@@ -129,12 +131,10 @@ impl From<Reason> for Decision {
 
 /// Judges a packet by what was seen of it.
 #[inline(always)]
-pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) -> Decision {
-    sight.complete(direction);
-    let sight = &*sight;
+pub fn decide<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Decision {
     let decision = step(sight, direction, tables).unwrap_or_else(|refusal| refusal);
     if matches!(sight.headers.fragment, Fragment::First) && decision.passes() {
-        fragment::first(&sight.headers, decision, tables);
+        fragment::first(&sight.headers, direction, decision, tables);
     }
     decision
 }
@@ -147,7 +147,7 @@ fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<De
     match sight.part {
         Part::Judged => Ok(Decision::numbered(sight.judged())),
         Part::Link => Ok(link::judge(sight.headers.ethertype, tables).into()),
-        Part::Follows => Ok(fragment::later(&sight.headers, tables)),
+        Part::Follows => Ok(fragment::later(&sight.headers, direction, tables)),
         Part::Dhcp if tables.settings().has(flag::DHCP) => Ok(Reason::BaselineDhcp.into()),
         Part::Message => Ok(message(sight, direction, tables)),
         Part::Dhcp | Part::Begins | Part::GoesOn | Part::Sends | Part::Answers | Part::Reports => {
@@ -159,7 +159,7 @@ fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<De
 /// IGMP reports leave and queries come (RFC 3376), other ICMP goes by its type; none of them makes a flow.
 #[inline(always)]
 fn message<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Decision {
-    let ruled = policy::look_up(sight.service(direction), &sight.headers.remote(direction), tables);
+    let ruled = policy::look_up(sight.service(direction), &sight.headers.key.remote(), tables);
     if ruled.is(Reason::NoRule) && sight.headers.protocol == protocol::IGMP {
         return Reason::Protocol.into();
     }

@@ -10,6 +10,7 @@ pub mod parse;
 pub mod sight;
 
 pub mod decide;
+pub mod quick;
 pub mod reason;
 pub mod tables;
 

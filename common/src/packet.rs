@@ -3,6 +3,7 @@
 use crate::{
     Direction, Sight,
     parse::{Walk, walk},
+    quick::{StartV4, StartV6},
     sight,
 };
 
@@ -10,6 +11,26 @@ use crate::{
 pub trait Packet {
     /// `N` bytes at `offset` from the start of the frame; `None` where the frame ends before.
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+
+    /// `N` words at `offset`, as they lie in the frame; `None` where the frame ends before. In the kernel each word is
+    /// one load, which bytes that are put together are not.
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        let mut words = [0; N];
+        for (word, at) in words.iter_mut().zip((offset..).step_by(4)) {
+            *word = u32::from_ne_bytes(self.read(at)?);
+        }
+        Some(words)
+    }
+
+    /// The start of a frame that may go the short way. In the kernel one look at the first buffer.
+    fn start_v4(&self) -> Option<StartV4> {
+        StartV4::of(self)
+    }
+
+    /// As above, for IPv6.
+    fn start_v6(&self) -> Option<StartV6> {
+        StartV6::of(self)
+    }
 
     /// Length of the frame in bytes; a reader whose frame lies in several buffers may leave out those that it can't
     /// see at once.

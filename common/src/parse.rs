@@ -9,6 +9,7 @@ mod ipv6;
 mod transport;
 
 pub use ipv6::{Walk, walk};
+pub(crate) use transport::is_valid;
 
 use crate::{
     Address, Direction, Packet, Reason,
@@ -16,30 +17,31 @@ use crate::{
     number::{ethertype, protocol},
 };
 
-/// The headers of a frame, as far as they were read; what a frame doesn't have is 0.
+/// The headers of a frame, as far as they were read.
+///
+/// In the kernel it holds what an earlier packet left, so what is read of it must have been written for this packet:
+/// [`parse`] clears all from `offset` on, and the rest only counts where these say so.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// Who sent it.
-    pub source: Address,
-    /// To whom.
-    pub destination: Address,
-    /// Offset of the transport header in the frame.
-    pub offset: u32,
-    /// Offset at which the IP packet ends in the frame.
-    pub end: u32,
+    /// Both ends, for IP packets; ports and protocol where the transport header was read.
+    pub key: FlowKey,
     /// TCP sequence number.
     pub sequence: u32,
     /// TCP acknowledgement number.
     pub acknowledgement: u32,
+    /// Offset of the transport header in the frame.
+    pub offset: u32,
+    /// Offset at which the IP packet ends in the frame; 0 where there is none.
+    pub end: u32,
     /// The datagram's id, if it is fragmented.
     pub fragment_id: u32,
     /// A later fragment's offset in the datagram's payload, bytes.
     pub fragment_at: u16,
     /// EtherType behind the tags, or a length below 0x600 for LLC.
     pub ethertype: u16,
-    /// Source port of TCP and UDP, identifier of an echo.
-    pub source_port: u16,
+    /// Identifier of an echo.
+    pub identifier: u16,
     /// Destination port of TCP and UDP, type of ICMP, ICMPv6 and IGMP.
     pub number: u16,
     /// IANA number of the transport protocol.
@@ -121,44 +123,36 @@ impl Headers {
         self.flags & (flags::SYN | flags::ACK) == flags::SYN
     }
 
-    /// The host's end.
+    /// Who sent it, in `direction`.
     #[inline(always)]
     #[must_use]
-    pub const fn local(&self, direction: Direction) -> Address {
+    pub const fn source(&self, direction: Direction) -> Address {
         match direction {
-            Direction::Ingress => self.destination,
-            Direction::Egress => self.source,
+            Direction::Ingress => self.key.remote(),
+            Direction::Egress => self.key.local(),
         }
     }
 
-    /// The other end.
+    /// To whom, in `direction`.
     #[inline(always)]
     #[must_use]
-    pub const fn remote(&self, direction: Direction) -> Address {
-        self.local(direction.opposite())
+    pub const fn destination(&self, direction: Direction) -> Address {
+        self.source(direction.opposite())
     }
 
-    /// The flow with ports that it is part of.
     #[inline(always)]
-    #[must_use]
-    pub const fn flow(&self, direction: Direction) -> FlowKey {
-        let (local, remote) = (self.local(direction), self.remote(direction));
-        match (self.protocol, direction) {
-            (protocol::TCP | protocol::UDP, Direction::Ingress) => {
-                FlowKey::new(local, remote, self.number, self.source_port, self.protocol)
-            }
-            (protocol::TCP | protocol::UDP, Direction::Egress) => {
-                FlowKey::new(local, remote, self.source_port, self.number, self.protocol)
-            }
-            _ => FlowKey::new(local, remote, 0, 0, self.protocol),
-        }
-    }
-
-    /// The echo that it is part of, which the end that sends in `asks` began.
-    #[inline(always)]
-    #[must_use]
-    pub const fn echo(&self, direction: Direction, asks: Direction) -> FlowKey {
-        FlowKey::echo(self.local(direction), self.remote(direction), self.source_port, asks, self.protocol)
+    const fn clear(&mut self) {
+        self.offset = 0;
+        self.end = 0;
+        self.fragment_id = 0;
+        self.fragment_at = 0;
+        self.ethertype = 0;
+        self.identifier = 0;
+        self.number = 0;
+        self.protocol = 0;
+        self.hop_limit = 0;
+        self.flags = 0;
+        self.fragment = Fragment::Whole;
     }
 }
 
@@ -168,22 +162,36 @@ impl Headers {
 ///
 /// A drop's reason: `malformed`, `vlan-depth`, `ext-header` or `fragment`.
 #[inline(always)]
-pub fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
+pub fn parse<P: Packet + ?Sized>(
+    packet: &P,
+    direction: Direction,
+    headers: &mut Headers,
+) -> Result<(), Reason> {
+    headers.clear();
     ethernet::parse(packet, headers)?;
     match headers.ethertype {
-        ethertype::IPV4 => ipv4::parse(packet, headers)?,
-        ethertype::IPV6 => ipv6::parse(packet, headers)?,
+        ethertype::IPV4 => ipv4::parse(packet, direction, headers)?,
+        ethertype::IPV6 => ipv6::parse(packet, direction, headers)?,
         _ => return Ok(()),
     }
-    transport::parse(packet, headers)
+    transport::parse(packet, direction, headers)
 }
 
-/// Reads the packet that an ICMP error quotes, as far as the quote goes; `false` where it is too short or is not a
-/// first fragment.
+/// Reads the packet that an ICMP error quotes, which went in `direction`, as far as the quote goes; `false` where it
+/// is too short or is not a first fragment.
 #[inline(always)]
-pub fn quoted<P: Packet + ?Sized>(packet: &P, outer: &Headers, inner: &mut Headers) -> bool {
+pub fn quoted<P: Packet + ?Sized>(
+    packet: &P,
+    direction: Direction,
+    outer: &Headers,
+    inner: &mut Headers,
+) -> bool {
     inner.ethertype = outer.ethertype;
-    inner.offset = outer.offset + transport::ICMP_HEADER as u32;
-    let read = if outer.is_v4() { ipv4::quoted(packet, inner) } else { ipv6::quoted(packet, inner) };
-    read && transport::quoted(packet, inner)
+    inner.offset = outer.offset + transport::ICMP_HEADER;
+    let read = if outer.is_v4() {
+        ipv4::quoted(packet, direction, inner)
+    } else {
+        ipv6::quoted(packet, direction, inner)
+    };
+    read && transport::quoted(packet, direction, inner)
 }

@@ -10,18 +10,21 @@ use crate::{
 };
 
 /// Everything that a verdict needs of a packet.
+///
+/// In the kernel it holds what an earlier packet left: see [`Headers`]. [`look`] writes `part` and `judged` always.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
-    /// The flow that it belongs to; for an ICMP error the flow that it is about. [`Sight::complete`] sets it where
-    /// the headers tell all of it.
-    pub key: FlowKey,
     /// What was read.
     pub headers: Headers,
+    /// For [`Part::Reports`]: the flow that an ICMP error is about.
+    pub about: FlowKey,
     /// What it is to the state tables.
     pub part: Part,
     /// For [`Part::Judged`]: the reason's number.
     judged: u8,
+    /// Explicit padding.
+    reserved: [u8; 6],
 }
 
 /// A packet's part in its flow.
@@ -66,13 +69,11 @@ impl Sight {
         Service { direction, protocol: self.headers.protocol, number: self.headers.number }
     }
 
-    /// Sets the key of a flow with ports or by protocol number. Not in [`look`]: in the kernel the parser's stack is
-    /// the scarcest.
+    /// The flow that it has to do with.
     #[inline(always)]
-    pub const fn complete(&mut self, direction: Direction) {
-        if !matches!(self.headers.protocol, protocol::ICMP | protocol::ICMPV6) {
-            self.key = self.headers.flow(direction);
-        }
+    #[must_use]
+    pub const fn key(&self) -> &FlowKey {
+        if matches!(self.part, Part::Reports) { &self.about } else { &self.headers.key }
     }
 
     #[inline(always)]
@@ -82,10 +83,11 @@ impl Sight {
     }
 }
 
-/// Reads a packet; `sight` comes as its default.
+/// Reads a packet.
 #[inline(always)]
 pub fn look<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut Sight) {
-    if let Err(reason) = parse(packet, &mut sight.headers) {
+    sight.judged = 0;
+    if let Err(reason) = parse(packet, direction, &mut sight.headers) {
         sight.judge(reason);
         return;
     }
@@ -122,12 +124,9 @@ pub fn message<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut
 /// Between this host's client and any server (RFC 2131, section 4.1; RFC 8415, section 7.2).
 #[inline(always)]
 const fn is_dhcp(headers: &Headers, direction: Direction) -> bool {
-    let (client, server) = match direction {
-        Direction::Ingress => (headers.number, headers.source_port),
-        Direction::Egress => (headers.source_port, headers.number),
-    };
+    let (client, server) = (headers.key.local_port(), headers.key.remote_port());
     if headers.is_v4() {
         return client == dhcp::CLIENT && server == dhcp::SERVER;
     }
-    client == dhcp::CLIENT_V6 && server == dhcp::SERVER_V6 && headers.source.is_link_local_v6()
+    client == dhcp::CLIENT_V6 && server == dhcp::SERVER_V6 && headers.source(direction).is_link_local_v6()
 }

@@ -50,6 +50,12 @@ pub trait Tables {
         decide::protects(address, self)
     }
 
+    /// A live flow whose other end has answered.
+    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>>;
+
+    /// Whether a flow waits for its answer, or did not long ago.
+    fn is_embryonic(&self, key: &FlowKey) -> bool;
+
     /// A live flow, established or waiting for its answer.
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>>;
 

@@ -34,17 +34,30 @@ pub(crate) type Slot = *mut FlowEntry;
 /// A live flow, from either table.
 #[inline(always)]
 pub(crate) fn find(key: &FlowKey, limits: &Limits, now: u64) -> Option<Live<Slot>> {
-    let slot = find_in(Which::Established, key);
-    if let Some(state) = state_of(slot)
-        && state.lives(limits, now)
-    {
-        return Some(Live { slot, state, established: true });
+    if let Some(live) = established(key, limits, now) {
+        return Some(live);
     }
     let slot = find_embryonic(key);
     match state_of(slot) {
         Some(state) if state.waits(limits, now) => Some(Live { slot, state, established: false }),
         Some(_) | None => None,
     }
+}
+
+/// A live flow whose other end has answered.
+#[inline(always)]
+pub(crate) fn established(key: &FlowKey, limits: &Limits, now: u64) -> Option<Live<Slot>> {
+    let slot = find_in(Which::Established, key);
+    match state_of(slot) {
+        Some(state) if state.lives(limits, now) => Some(Live { slot, state, established: true }),
+        Some(_) | None => None,
+    }
+}
+
+/// Whether there is an entry for a flow that waits for its answer, even if it waits no longer.
+#[inline(always)]
+pub(crate) fn is_embryonic(key: &FlowKey) -> bool {
+    !find_in(Which::Embryonic, key).is_null()
 }
 
 #[inline(always)]

@@ -8,7 +8,10 @@ pub(crate) use xdp::Xdp;
 
 use core::ffi::{c_long, c_void};
 
-use portreeve_common::Packet;
+use portreeve_common::{
+    Packet,
+    quick::{StartV4, StartV6},
+};
 
 use crate::maps;
 
@@ -24,26 +27,34 @@ pub(crate) trait Frame: Packet {
     }
 }
 
-/// `N` bytes at `offset` behind `data`, if they end before `end`.
+/// A piece of a frame at `offset` behind `data`, if it ends before `end`.
 #[inline(always)]
-fn direct<const N: usize>(data: usize, end: usize, offset: u32) -> Option<[u8; N]> {
+fn direct<T: Piece>(data: usize, end: usize, offset: u32) -> Option<T> {
     let start = data + offset as usize;
-    if start + N > end {
+    if start + size_of::<T>() > end {
         return None;
     }
-    // SAFETY: the verifier has seen that the bytes lie before the packet's end. A frame has no alignment.
-    Some(unsafe { core::ptr::read_unaligned(start as *const [u8; N]) })
+    // SAFETY: the verifier has seen that the bytes lie before the packet's end. A frame has no alignment, and every bit
+    // pattern is a piece.
+    Some(unsafe { core::ptr::read_unaligned(start as *const T) })
 }
 
-/// `N` bytes by way of this CPU's scratch value: a helper may write there, and unlike the stack it may be read at
-/// any alignment. `load` writes `N` bytes and returns 0, or refuses.
+/// A piece by way of this CPU's scratch value: a helper may write there, and unlike the stack it may be read at any
+/// alignment. `load` writes the piece's bytes and returns 0, or refuses.
 #[inline(always)]
-fn by_helper<const N: usize>(load: impl FnOnce(*mut c_void) -> c_long) -> Option<[u8; N]> {
-    const { assert!(N <= maps::SCRATCH_BYTES) };
+fn by_helper<T: Piece>(load: impl FnOnce(*mut c_void) -> c_long) -> Option<T> {
+    const { assert!(size_of::<T>() <= maps::SCRATCH_BYTES) };
     let scratch = maps::scratch()?;
     if load(scratch.cast()) != 0 {
         return None;
     }
-    // SAFETY: the helper has just written these bytes of this CPU's own value.
-    Some(unsafe { core::ptr::read_unaligned(scratch.cast::<[u8; N]>()) })
+    // SAFETY: the helper has just written these bytes of this CPU's own value; every bit pattern is a piece.
+    Some(unsafe { core::ptr::read_unaligned(scratch.cast::<T>()) })
 }
+
+/// What is read of a frame: plain integers.
+trait Piece: Copy {}
+impl<const N: usize> Piece for [u8; N] {}
+impl<const N: usize> Piece for [u32; N] {}
+impl Piece for StartV4 {}
+impl Piece for StartV6 {}

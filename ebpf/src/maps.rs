@@ -3,6 +3,8 @@
 //! Large tables lie in pages of a few KiB, so that user space moves them in few calls. Policy is there twice: the
 //! lowest bit of a generation says which half it has.
 
+mod direct;
+
 use core::ptr;
 
 use aya_ebpf::{
@@ -12,17 +14,19 @@ use aya_ebpf::{
     maps::{Array, LruHashMap, PerCpuArray},
 };
 use portreeve_common::{
-    Service,
+    Service, Sight,
     class::{MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
     counter::{
         FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PORTS_PER_PAGE, REASON_SLOTS, TALKER_SETS,
         TalkerSet, Tally,
     },
-    settings::Settings,
+    settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
     tables::{FragmentKey, FragmentState},
     trace::Trace,
 };
+
+use self::direct::Direct;
 
 /// Generations that are held: the current one and the one before or after it.
 const HALVES: u32 = 2;
@@ -32,24 +36,31 @@ const WORDS: u32 = 2_048;
 const PEERINGS_PER_PAGE: u32 = 64;
 /// Buckets in a page of the peer table.
 const BUCKETS_PER_PAGE: u32 = 32;
-const CLASS_PAGES: u32 = Service::SLOTS / WORDS;
+const CLASS_WORDS: usize = (HALVES * Service::SLOTS) as usize;
 const PEERING_PAGES: u32 = MAX_CLASSES / PEERINGS_PER_PAGE;
 const PEER_PAGES: u32 = PEER_BUCKETS / BUCKETS_PER_PAGE;
 const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
 /// Datagrams in fragments that are followed at once.
 const FRAGMENTED: u32 = 4_096;
 
+/// All zeros, as a section of this kind must be.
+const NO_SETTINGS: Settings = Settings::new(Limits::new(0, 0, 0, 0, 0), 0, 0, 0, [0; MAX_ETHERTYPES]);
 /// The longest piece of a frame that is read at once.
 pub(crate) const SCRATCH_BYTES: usize = 32;
 
-const _: () = assert!(Service::SLOTS % WORDS == 0);
+/// The word that says which generation is in force: the map `.bss.switch`.
+#[unsafe(link_section = ".bss.switch")]
+#[unsafe(no_mangle)]
+static SWITCH: Direct<u64> = Direct::new(0);
+/// The class words of both halves, one after the other: the map `.bss.classes`.
+#[unsafe(link_section = ".bss.classes")]
+#[unsafe(no_mangle)]
+static CLASSES: Direct<[u16; CLASS_WORDS]> = Direct::new([0; CLASS_WORDS]);
 
-#[map]
-static SWITCH: Array<u64> = Array::with_max_entries(1, 0);
-#[map]
-static SETTINGS: Array<Settings> = Array::with_max_entries(HALVES, 0);
-#[map]
-static CLASSES: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
+/// The settings of both halves: the map `.bss.settings`.
+#[unsafe(link_section = ".bss.settings")]
+#[unsafe(no_mangle)]
+static SETTINGS: Direct<[Settings; HALVES as usize]> = Direct::new([NO_SETTINGS; HALVES as usize]);
 #[map]
 static PEERINGS: Array<[Peering; PEERINGS_PER_PAGE as usize]> =
     Array::with_max_entries(HALVES * PEERING_PAGES, 0);
@@ -82,6 +93,8 @@ static HAPPENINGS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Happening::C
 #[map]
 static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES]> = PerCpuArray::with_max_entries(1, 0);
 #[map]
+static SIGHTS: PerCpuArray<Sight> = PerCpuArray::with_max_entries(1, 0);
+#[map]
 static CLOCK: Array<[u64; 2]> = Array::with_max_entries(1, 0);
 #[map]
 static TRACE: Array<Trace> = Array::with_max_entries(1, 0);
@@ -94,7 +107,7 @@ static INTERFACE: Global<u32> = Global::new(0);
 static TRACED: Global<u32> = Global::new(0);
 /// Secret words of the state tables' hash.
 #[unsafe(no_mangle)]
-static SECRET: Global<[u64; 4]> = Global::new([0; 4]);
+static SECRET: Global<[u64; 2]> = Global::new([0; 2]);
 /// Sets of the state tables.
 #[unsafe(no_mangle)]
 static SETS: Global<[u32; 2]> = Global::new([ESTABLISHED_SETS, EMBRYONIC_SETS]);
@@ -102,25 +115,32 @@ static SETS: Global<[u32; 2]> = Global::new([ESTABLISHED_SETS, EMBRYONIC_SETS]);
 /// The word that says which generation is in force.
 #[inline(always)]
 pub(crate) fn switch() -> u64 {
-    match SWITCH.get_ptr(0) {
-        // SAFETY: the pointer is into the map's only value. Volatile: user space stores there at any time.
-        Some(word) => unsafe { ptr::read_volatile(word) },
-        None => 0,
-    }
+    // SAFETY: the map's only value. Volatile: user space stores there at any time.
+    unsafe { ptr::read_volatile(SWITCH.get()) }
 }
 
 /// A generation's settings.
 #[inline(always)]
-pub(crate) fn settings(generation: u16) -> Option<&'static Settings> {
-    let settings = SETTINGS.get_ptr(half(generation))?;
-    // SAFETY: array maps outlive the program, and only the half that is not in force is written.
-    Some(unsafe { &*settings })
+pub(crate) fn settings(generation: u16) -> &'static Settings {
+    let settings = SETTINGS.get().cast::<Settings>();
+    // SAFETY: there are as many as halves.
+    let half = unsafe { settings.add(half(generation) as usize) };
+    // SAFETY: the map outlives the program. Of the half in force user space changes the adoption window alone, which is
+    // one word.
+    unsafe { &*half }
 }
 
 /// The class word of a slot.
 #[inline(always)]
 pub(crate) fn class(generation: u16, slot: u32) -> u16 {
-    word(CLASSES.get_ptr(half(generation) * CLASS_PAGES + slot / WORDS), slot).unwrap_or(0)
+    let index = half(generation) * Service::SLOTS + slot;
+    if index as usize >= CLASS_WORDS {
+        return 0;
+    }
+    // SAFETY: below the table's length.
+    let word = unsafe { CLASSES.get().cast::<u16>().add(index as usize) };
+    // SAFETY: as above. Volatile: user space writes the half that is not in force.
+    unsafe { ptr::read_volatile(word) }
 }
 
 /// An entry of the list of shared rules.
@@ -172,7 +192,7 @@ pub(crate) fn interface() -> u32 {
 
 /// Secret words of the state tables' hash.
 #[inline(always)]
-pub(crate) fn secret() -> [u64; 4] {
+pub(crate) fn secret() -> [u64; 2] {
     SECRET.load()
 }
 
@@ -180,6 +200,16 @@ pub(crate) fn secret() -> [u64; 4] {
 #[inline(always)]
 pub(crate) fn sets() -> [u32; 2] {
     SETS.load()
+}
+
+/// Where this CPU keeps what it sees of a packet: on the stack it would have to be cleared for each one.
+///
+/// The hooks run with bottom halves disabled, so no other packet's program runs on this CPU meanwhile.
+#[inline(always)]
+pub(crate) fn sight() -> Option<&'static mut Sight> {
+    let sight = SIGHTS.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own value, which no one else holds meanwhile; every bit pattern that it gets is one of its own.
+    Some(unsafe { &mut *sight })
 }
 
 /// Leaves the time for user space.

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use portreeve_common::{
-    Direction, Sight, look,
+    Direction, look, quick,
     switch::{Mode, Switch},
 };
 
@@ -14,7 +14,7 @@ use crate::{
     clock,
     frame::{Frame, Skb, Xdp},
     maps, record,
-    tables::judge,
+    tables::{judge, judge_quickly},
 };
 
 /// Ingress on NICs with native XDP; frames in several buffers too.
@@ -42,6 +42,18 @@ pub(crate) fn clock(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
+/// What the benchmark holds the others against.
+#[xdp(frags)]
+pub(crate) fn empty_xdp(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// As above.
+#[classifier]
+pub(crate) fn empty_tc(_ctx: TcContext) -> i32 {
+    NEXT
+}
+
 /// Not ours to drop: the next program decides (`TCX_NEXT`, `TC_ACT_UNSPEC`). Where there is none, it passes.
 const NEXT: i32 = -1;
 const _: () = assert!(NEXT != TC_ACT_OK);
@@ -52,10 +64,16 @@ fn drops<F: Frame>(frame: &F, direction: Direction) -> bool {
     let now = clock::now();
     let posture = Switch::from_word(maps::switch()).posture(|| now);
     let mode = posture.mode(direction);
-    let mut sight = Sight::default();
-    look(frame, direction, &mut sight);
-    let decision = judge(&mut sight, direction, posture.generation(), now);
-    record::count(decision, &sight, frame, direction, mode);
+    if let Some(plain) = quick::plain(frame, direction)
+        && let Some(decision) = judge_quickly(&plain, direction, posture.generation(), now)
+    {
+        record::count_quickly(decision, &plain, frame, direction, mode, now);
+        return matches!(mode, Mode::Enforce) && !decision.passes();
+    }
+    let Some(sight) = maps::sight() else { return matches!(mode, Mode::Enforce) };
+    look(frame, direction, sight);
+    let decision = judge(sight, direction, posture.generation(), now);
+    record::count(decision, sight, frame, direction, mode);
     matches!(mode, Mode::Enforce) && !decision.passes()
 }
 

@@ -4,6 +4,7 @@
 use portreeve_common::{
     Decision, Direction, Reason, Sight,
     counter::{Happening, TALKER_WAYS, Talker, TalkerKey, Tally, port_slot, reason_slot},
+    quick::Plain,
     switch::Mode,
 };
 
@@ -55,6 +56,36 @@ pub(crate) fn count<F: Frame>(
     portreeve_count(sight, decision.word(), how, weight, cgroup);
 }
 
+/// The same for a packet that went the short way, without a detour over memory.
+#[inline(always)]
+pub(crate) fn count_quickly<F: Frame>(
+    decision: Decision,
+    plain: &Plain,
+    frame: &F,
+    direction: Direction,
+    mode: Mode,
+    now: u64,
+) {
+    if let Some(trace) = maps::trace() {
+        trace.answer(&decision);
+    }
+    let length = frame.length();
+    let bytes = if plain.end > length { plain.end } else { length };
+    let weight = Weight { packets: frame.segments().into(), bytes: bytes.into() };
+    if let Some(rule) = decision.rule() {
+        flow(rule, decision.passes(), weight, now);
+    }
+    if decision.passes() {
+        return;
+    }
+    reason(mode, direction, decision, weight);
+    port(port_slot(mode, direction, plain.protocol, plain.number), weight);
+    let peer = plain.key.remote();
+    let key = TalkerKey::new(peer, plain.number, plain.protocol, direction, mode, decision.number());
+    let sender = if matches!(direction, Direction::Egress) { frame.sender() } else { (0, 0) };
+    talker(key, weight.packets, sender, now);
+}
+
 /// A global function: the verifier proves it once. `how`: [`EGRESS`], [`OBSERVED`], and the sender's user in the upper
 /// half; `weight`: packets in the upper half, bytes in the lower.
 #[inline(never)]
@@ -73,39 +104,44 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
     let mode = if how & OBSERVED != 0 { Mode::Observe } else { Mode::Enforce };
     let weight = Weight { packets: weight >> 32, bytes: weight & 0xffff_ffff };
     if let Some(rule) = decision.rule() {
-        flow(rule, decision.passes(), weight);
+        flow(rule, decision.passes(), weight, clock::now());
     }
     // Packets of live flows are counted by their flow alone.
     if decision.is(Reason::Established) {
         return 0;
     }
-    let slot = reason_slot(maps::interface(), mode, direction, decision.number());
-    if let Some(tally) = maps::REASONS.get_ptr_mut(slot) {
-        weight.add_to(tally);
-    }
+    reason(mode, direction, decision, weight);
     if decision.passes() || !headers.is_ip() {
         return 0;
     }
     if headers.has_number() {
         port(port_slot(mode, direction, headers.protocol, headers.number), weight);
     }
-    let peer = headers.remote(direction);
+    let peer = headers.key.remote();
     let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, mode, decision.number());
-    talker(key, weight.packets, cgroup, (how >> 32) as u32);
+    talker(key, weight.packets, (cgroup, (how >> 32) as u32), clock::now());
     0
 }
 
 #[inline(always)]
-fn flow(rule: u16, passes: bool, weight: Weight) {
+fn flow(rule: u16, passes: bool, weight: Weight, now: u64) {
     let Some(counter) = maps::FLOWS.get_ptr_mut(rule.into()) else { return };
     if passes {
         // SAFETY: a place inside this CPU's own value.
         weight.add_to(unsafe { &raw mut (*counter).passed });
         // SAFETY: as above.
-        unsafe { (*counter).seen = clock::now() };
+        unsafe { (*counter).seen = now };
     } else {
         // SAFETY: as above.
         weight.add_to(unsafe { &raw mut (*counter).dropped });
+    }
+}
+
+#[inline(always)]
+fn reason(mode: Mode, direction: Direction, decision: Decision, weight: Weight) {
+    let slot = reason_slot(maps::interface(), mode, direction, decision.number());
+    if let Some(tally) = maps::REASONS.get_ptr_mut(slot) {
+        weight.add_to(tally);
     }
 }
 
@@ -121,8 +157,7 @@ fn port(slot: Option<(u32, u32)>, weight: Weight) {
 
 /// Who: one line for each peer, port and reason, the oldest line of a set giving way.
 #[inline(always)]
-fn talker(key: TalkerKey, packets: u64, cgroup: u64, uid: u32) {
-    let now = clock::now();
+fn talker(key: TalkerKey, packets: u64, (cgroup, uid): (u64, u32), now: u64) {
     let Some(set) = maps::TALKERS.get_ptr_mut(key.set()) else { return };
     let set = set.cast::<Talker>();
     let mut oldest = (0, u64::MAX);

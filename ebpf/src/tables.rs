@@ -5,6 +5,7 @@ use portreeve_common::{
     class::{Class, PeerBucket, Peering, RuleId},
     decide::{self, decide},
     flow::{FlowKey, FlowState},
+    quick::{self, Plain},
     settings::Settings,
     tables::{FragmentKey, FragmentState, Live},
 };
@@ -15,14 +16,12 @@ use crate::{flows, maps};
 pub(crate) struct KernelTables {
     generation: u16,
     now: u64,
-    settings: &'static Settings,
 }
 
 impl KernelTables {
-    /// `None` where the generation's settings are missing.
     #[inline(always)]
-    pub(crate) fn new(generation: u16, now: u64) -> Option<Self> {
-        Some(Self { generation, now, settings: maps::settings(generation)? })
+    pub(crate) const fn new(generation: u16, now: u64) -> Self {
+        Self { generation, now }
     }
 }
 
@@ -41,7 +40,7 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn settings(&self) -> &Settings {
-        self.settings
+        maps::settings(self.generation)
     }
 
     #[inline(always)]
@@ -75,18 +74,28 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+        flows::established(key, self.settings().limits(), self.now)
+    }
+
+    #[inline(always)]
+    fn is_embryonic(&self, key: &FlowKey) -> bool {
+        flows::is_embryonic(key)
+    }
+
+    #[inline(always)]
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
-        flows::find(key, self.settings.limits(), self.now)
+        flows::find(key, self.settings().limits(), self.now)
     }
 
     #[inline(always)]
     fn begin(&self, key: &FlowKey, state: FlowState) {
-        flows::begin(key, state, self.settings.limits(), self.now);
+        flows::begin(key, state, self.settings().limits(), self.now);
     }
 
     #[inline(always)]
     fn establish(&self, key: &FlowKey, state: FlowState) {
-        flows::establish(key, state, self.settings.limits(), self.now);
+        flows::establish(key, state, self.settings().limits(), self.now);
     }
 
     #[inline(always)]
@@ -114,21 +123,32 @@ impl Tables for KernelTables {
 
 /// Judges what was seen of a frame. Without its settings a generation was never written, and passes nothing.
 #[inline(always)]
-pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, now: u64) -> Decision {
+pub(crate) fn judge(sight: &Sight, direction: Direction, generation: u16, now: u64) -> Decision {
     Decision::from_word(portreeve_judge(sight, direction.index(), generation.into(), now))
+}
+
+/// Judges a packet that may go the short way.
+#[inline(always)]
+pub(crate) fn judge_quickly(
+    plain: &Plain,
+    direction: Direction,
+    generation: u16,
+    now: u64,
+) -> Option<Decision> {
+    quick::judge(plain, direction, &KernelTables::new(generation, now))
 }
 
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
 /// through the parser. It takes plain words and memory only.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_judge(sight: *mut Sight, direction: u32, generation: u32, now: u64) -> u32 {
-    let Some(tables) = KernelTables::new(generation as u16, now) else { return INTERNAL.word() };
+extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
+    let tables = KernelTables::new(generation as u16, now);
     if sight.is_null() {
         return INTERNAL.word();
     }
-    // SAFETY: the verifier lets only memory of this size or null through, and the caller holds it alone.
-    let sight = unsafe { &mut *sight };
+    // SAFETY: the verifier lets only memory of this size or null through.
+    let sight = unsafe { &*sight };
     let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
     decide(sight, direction, &tables).word()
 }
@@ -154,7 +174,7 @@ extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u3
 /// The tables of a generation, and the address that a caller's pointer has.
 #[inline(always)]
 fn of(generation: u32, address: *const Address) -> Option<(KernelTables, Address)> {
-    let tables = KernelTables::new(generation as u16, 0)?;
+    let tables = KernelTables::new(generation as u16, 0);
     if address.is_null() {
         return None;
     }

@@ -3,24 +3,30 @@
 pub mod check;
 pub mod drift;
 pub mod drops;
+pub mod explain;
 pub mod flows;
 pub mod modes;
-pub mod output;
 pub mod packs;
+pub mod replay;
 pub mod rules;
 pub mod run;
 mod running;
 pub mod status;
 
+pub mod output;
+pub mod protected;
+
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::output::OutputError;
+use self::{explain::PacketError, output::OutputError, protected::ProtectedError, replay::judge::JudgeError};
 use crate::{
+    capture::CaptureError,
     control::ControlError,
     daemon::DaemonError,
     datapath::pins::DEFAULT_BPFFS,
+    image::ImageError,
     instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
     policy::{Catalogue, catalogue::CatalogueError},
 };
@@ -69,6 +75,10 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show the compiled rules, each with its source and why it is on
     Rules(rules::RulesArgs),
+    /// Explain the verdict on a first packet; exit 0 when it passes, 1 when it is dropped
+    Explain(explain::ExplainArgs),
+    /// Judge a pcap or pcapng packet by packet
+    Replay(replay::ReplayArgs),
     /// Make a host file's policy current, then watch, export and report
     Run(run::RunArgs),
     /// Show what stands now, proven with a packet
@@ -110,6 +120,24 @@ pub enum CliError {
         /// Those that there are.
         known: String,
     },
+    /// The policy doesn't fit the tables.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Nobody knows this host's addresses.
+    #[error(transparent)]
+    Protected(#[from] ProtectedError),
+    /// A packet that is none.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// A capture that can't be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A frame that nobody judged.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// Only `replay --simulate` works.
+    #[error("the kernel run is not in this build: add --simulate")]
+    NoKernelRun,
 }
 
 /// How a command ended.

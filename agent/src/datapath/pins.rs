@@ -102,7 +102,7 @@ impl Pins {
     /// Whether anything of this instance is in the kernel.
     #[must_use]
     pub fn exist(&self) -> bool {
-        self.map("SWITCH").exists()
+        self.map("SWITCH").exists() && self.map("SETTINGS").exists()
     }
 
     /// Makes the folders; mounts the bpffs at its usual place if the default is used and nobody did.

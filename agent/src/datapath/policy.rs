@@ -1,10 +1,13 @@
 //! The policy's tables: written page by page into the half that is not in force, made current by one store.
 
+use std::thread;
+
 use aya::{
     Pod,
     maps::{Array, Map, MapData, MapError},
 };
 use portreeve_common::{
+    Service,
     class::{PeerBucket, Peering},
     settings::Settings,
     switch::Switch,
@@ -18,6 +21,18 @@ const WORDS: usize = 2_048;
 const PEERINGS: usize = 64;
 const BUCKETS: usize = 32;
 const HALVES: u32 = 2;
+
+/// The class words of both halves: one value, since the programs address it directly.
+type Classes = [u16; (HALVES * Service::SLOTS) as usize];
+/// aya hands values out by copies on the stack, and this one has a megabyte.
+const STACK: usize = 32 << 20;
+
+/// What the programs address directly, as it lies in the kernel.
+pub(super) struct Direct {
+    pub(super) switch: u64,
+    pub(super) settings: [Settings; 2],
+    pub(super) classes: Box<Classes>,
+}
 
 /// What one generation consists of.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +64,8 @@ impl<'a> From<&'a Image> for Tables<'a> {
 /// The maps that hold the policy.
 pub struct PolicyMaps {
     switch: Array<MapData, u64>,
-    settings: Array<MapData, Settings>,
-    classes: Array<MapData, [u16; WORDS]>,
+    settings: Array<MapData, [Settings; HALVES as usize]>,
+    classes: Array<MapData, Classes>,
     peerings: Array<MapData, [Peering; PEERINGS]>,
     peers: Array<MapData, [PeerBucket; BUCKETS]>,
     shared: Array<MapData, [u16; WORDS]>,
@@ -100,15 +115,31 @@ impl PolicyMaps {
     /// # Errors
     /// The map can't be read.
     pub fn settings(&self, generation: u16) -> Result<Settings, DatapathError> {
-        self.settings.get(&half(generation), 0).map_err(|error| failed("SETTINGS", error))
+        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?;
+        Ok(if half(generation) == 0 { even } else { odd })
     }
 
-    /// Writes a generation's settings, in force or not.
+    /// Writes a generation's settings, in force or not; the other half is written as it stands.
     ///
     /// # Errors
     /// The map can't be written.
     pub fn set_settings(&mut self, generation: u16, settings: &Settings) -> Result<(), DatapathError> {
-        self.settings.set(half(generation), settings, 0).map_err(|error| failed("SETTINGS", error))
+        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?;
+        let both = if half(generation) == 0 { [*settings, odd] } else { [even, *settings] };
+        self.settings.set(0, both, 0).map_err(|error| failed("SETTINGS", error))
+    }
+
+    /// What is pinned of it.
+    ///
+    /// # Errors
+    /// A map can't be read.
+    pub(super) fn direct(pins: &Pins) -> Result<Direct, DatapathError> {
+        let Self { switch, settings, classes, .. } = Self::open(pins)?;
+        Ok(Direct {
+            switch: switch.get(&0, 0).map_err(|error| failed("SWITCH", error))?,
+            settings: settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?,
+            classes: both(&classes)?,
+        })
     }
 
     /// Writes a generation's tables into its half; pages that stand there already are left alone.
@@ -117,7 +148,13 @@ impl PolicyMaps {
     /// A map can't be written, or the tables are larger than the maps.
     pub fn write(&mut self, generation: u16, tables: &Tables<'_>) -> Result<(), DatapathError> {
         let Tables { classes, peerings, peers, shared, settings } = tables;
-        pages(&mut self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?;
+        let mut now: Box<Classes> = both(&self.classes)?;
+        let half = place(&mut now, generation, classes)?;
+        if half != *classes {
+            half.copy_from_slice(classes);
+            // The half in force is written as it stands.
+            self.classes.set(0, &*now, 0).map_err(|error| failed("CLASSES", error))?;
+        }
         pages(&mut self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?;
         pages(&mut self.peers, generation, peers).map_err(|error| failed("PEERS", error))?;
         pages(&mut self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
@@ -132,12 +169,34 @@ impl PolicyMaps {
         let Tables { classes, peerings, peers, shared, settings } = tables;
         let window = settings.adopt_until();
         let same = self.settings(generation)?.adopting_until(window) == *settings
-            && same(&self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?
+            && place(&mut *both(&self.classes)?, generation, classes)? == *classes
             && same(&self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?
             && same(&self.peers, generation, peers).map_err(|error| failed("PEERS", error))?
             && same(&self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
         Ok(same)
     }
+}
+
+/// The class words of both halves, read where there is room for their copies.
+fn both(classes: &Array<MapData, Classes>) -> Result<Box<Classes>, DatapathError> {
+    let read = || classes.get(&0, 0).map(Box::new).map_err(|error| failed("CLASSES", error));
+    let started = |error| DatapathError::file("start a thread to read", "CLASSES", error);
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read).map_err(started)?;
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The half of a generation; a table of another length has no place there.
+fn place<'c>(both: &'c mut Classes, generation: u16, table: &[u16]) -> Result<&'c mut [u16], DatapathError> {
+    let length = both.len() / HALVES as usize;
+    let (even, odd) = both.split_at_mut(length);
+    let place = if half(generation) == 0 { even } else { odd };
+    if place.len() == table.len() {
+        return Ok(place);
+    }
+    let (index, max_entries) = (u32::try_from(table.len()).unwrap_or(u32::MAX), Service::SLOTS);
+    Err(failed("CLASSES", MapError::OutOfBounds { index, max_entries }))
 }
 
 /// A pinned map.

@@ -22,10 +22,13 @@ pub(super) fn fit(prefixes: &mut Prefixes) -> Result<(), ImageError> {
     if prefixes.len() <= MAX_LENGTHS {
         return Ok(());
     }
+    let lengths = prefixes.len();
     drop_covered(prefixes);
     while prefixes.len() > MAX_LENGTHS {
         let Some((length, next)) = cheapest(prefixes) else { return Ok(()) };
-        split(prefixes, length, next)?;
+        if !split(prefixes, length, next) {
+            return Err(ImageError::Lengths { lengths });
+        }
     }
     Ok(())
 }
@@ -55,11 +58,12 @@ fn cheapest(prefixes: &Prefixes) -> Option<(u8, u8)> {
     prefixes.keys().copied().zip(prefixes.keys().copied().skip(1)).min_by_key(cost)
 }
 
-fn split(prefixes: &mut Prefixes, length: u8, next: u8) -> Result<(), ImageError> {
-    let Some(short) = prefixes.remove(&length) else { return Ok(()) };
+/// `false` where that would make too many.
+fn split(prefixes: &mut Prefixes, length: u8, next: u8) -> bool {
+    let Some(short) = prefixes.remove(&length) else { return false };
     let parts = 1_u64.checked_shl((next - length).into()).unwrap_or(u64::MAX);
     if (short.len() as u64).saturating_mul(parts) > MOST {
-        return Err(ImageError::Peers);
+        return false;
     }
     let long = prefixes.entry(next).or_default();
     for (address, member) in short {
@@ -69,7 +73,7 @@ fn split(prefixes: &mut Prefixes, length: u8, next: u8) -> Result<(), ImageError
             long.entry(from_bits(bits)).or_insert(member);
         }
     }
-    Ok(())
+    true
 }
 
 /// From the sixteen bytes as a number.

@@ -9,15 +9,18 @@ mod table;
 mod settings;
 mod slots;
 
+pub mod simulation;
+
 use std::collections::HashMap;
 
 use ipnet::IpNet;
 use portreeve_common::{
     Direction, Service,
-    class::{Class, MAX_CLASSES, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
+    class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
     settings::{MAX_ETHERTYPES, Settings},
 };
 
+pub(crate) use self::service::known_peers;
 pub use self::slots::FlowSlots;
 use self::{peers::Sets, service::Needs};
 use crate::policy::{
@@ -95,6 +98,14 @@ pub enum ImageError {
     /// More prefixes than the peer table holds.
     #[error("the policy's peers make more than {MAX_PEERS} prefixes")]
     Peers,
+    /// More prefix lengths among the peers of one service than a look-up tries, and too far apart to be split.
+    #[error(
+        "the peers of one service have {lengths} prefix lengths: more than {MAX_LENGTHS}, and too far apart to split"
+    )]
+    Lengths {
+        /// How many, of one family.
+        lengths: usize,
+    },
     /// The peer table has no place for them with any seed.
     #[error("the policy's {peers} prefixes do not fit the peer table")]
     Unplaced {
@@ -202,7 +213,7 @@ impl Classes<'_> {
             return Ok(Class::anybody(id));
         }
         let mut members: Vec<RuleId> = Vec::new();
-        let mut prefixes = HashMap::new();
+        let mut prefixes = Vec::new();
         for (at, (id, _)) in rules.iter().zip(with_ids()) {
             let nets = self.needs.prefixes(*at).iter().filter(|net| families.has(net));
             let mut nets = nets.peekable();
@@ -215,11 +226,9 @@ impl Classes<'_> {
                 members.push(id);
             }
             let member = u16::try_from(member).map_err(|_too_many| ImageError::Shared)?;
-            for net in nets {
-                prefixes.entry(*net).or_insert(member);
-            }
+            prefixes.extend(nets.map(|net| (*net, member)));
         }
-        if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(&prefixes, &members) }
+        if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(prefixes, members) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sets of peers, each stored once however many services have it, and the classes that point to them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -30,7 +31,6 @@ pub(super) struct Sets {
     pub(super) shared: Vec<RuleId>,
     known: HashMap<Vec<(IpNet, u16)>, Set>,
     classes: HashMap<(u16, Vec<RuleId>), Class>,
-    places: HashMap<Vec<RuleId>, u16>,
 }
 
 #[derive(Clone, Copy)]
@@ -49,70 +49,93 @@ impl Sets {
             shared: Vec::new(),
             known: HashMap::new(),
             classes: HashMap::new(),
-            places: HashMap::new(),
         }
     }
 
-    /// The class of these peers; `prefixes` names members by their position in `members`.
+    /// The class of these peers, each with its position in `members`; the first of equal prefixes holds.
     pub(super) fn class(
         &mut self,
-        prefixes: &HashMap<IpNet, u16>,
-        members: &[RuleId],
+        mut prefixes: Vec<(IpNet, u16)>,
+        members: Vec<RuleId>,
     ) -> Result<Class, ImageError> {
+        prefixes.sort_by_key(|(net, _)| *net);
+        prefixes.dedup_by_key(|(net, _)| *net);
         let set = self.set(prefixes)?;
-        let key = (set.number, members.to_vec());
-        if let Some(class) = self.classes.get(&key) {
-            return Ok(*class);
-        }
-        let rules = self.place(members)?;
+        let known = match self.classes.entry((set.number, members)) {
+            Entry::Occupied(known) => return Ok(*known.get()),
+            Entry::Vacant(new) => new,
+        };
         let number =
             u16::try_from(self.peerings.len()).ok().filter(|number| u32::from(*number) < MAX_CLASSES);
         let class = Class::numbered(number.ok_or(ImageError::Classes)?);
+        let rules = place(&mut self.shared, &known.key().1)?;
         self.peerings.push(Peering::new(set.number, rules, set.v4, set.v6));
-        self.classes.insert(key, class);
+        known.insert(class);
         Ok(class)
     }
 
-    fn set(&mut self, prefixes: &HashMap<IpNet, u16>) -> Result<Set, ImageError> {
-        let mut key: Vec<(IpNet, u16)> = prefixes.iter().map(|(net, member)| (*net, *member)).collect();
-        key.sort_unstable();
-        if let Some(set) = self.known.get(&key) {
+    fn set(&mut self, nets: Vec<(IpNet, u16)>) -> Result<Set, ImageError> {
+        if let Some(set) = self.known.get(&nets) {
             return Ok(*set);
         }
         let number = u16::try_from(self.known.len() + 1).map_err(|_too_many| ImageError::Classes)?;
-        let [mut v4, mut v6] = by_family(&key);
-        expand::fit(&mut v4)?;
-        expand::fit(&mut v6)?;
-        self.add(number, &v4)?;
-        self.add(number, &v6)?;
-        let set = Set { number, v4: lengths(&v4), v6: lengths(&v6) };
-        self.known.insert(key, set);
+        let first = self.peers.len();
+        let set = match plain(number, &nets, &mut self.peers) {
+            Some(set) => set,
+            None => {
+                self.peers.truncate(first);
+                split(number, &nets, &mut self.peers)?
+            }
+        };
+        if self.peers.len() > MAX_PEERS as usize {
+            return Err(ImageError::Peers);
+        }
+        self.known.insert(nets, set);
         Ok(set)
     }
+}
 
-    fn add(&mut self, set: u16, prefixes: &Prefixes) -> Result<(), ImageError> {
-        for (length, of_length) in prefixes {
-            let peer = |(address, member): (&Address, &u16)| {
-                (PeerKey { address: *address, set, length: *length }, *member)
-            };
-            self.peers.extend(of_length.iter().map(peer));
-        }
-        if self.peers.len() > MAX_PEERS as usize { Err(ImageError::Peers) } else { Ok(()) }
+/// Adds the rules of a class to the list of shared rules; where they begin there.
+fn place(shared: &mut Vec<RuleId>, members: &[RuleId]) -> Result<u16, ImageError> {
+    if shared.len() + members.len() > MAX_SHARED as usize {
+        return Err(ImageError::Shared);
     }
+    let place = u16::try_from(shared.len()).map_err(|_too_many| ImageError::Shared)?;
+    shared.extend(members);
+    Ok(place)
+}
 
-    /// Where these rules stand in the list of shared rules.
-    fn place(&mut self, members: &[RuleId]) -> Result<u16, ImageError> {
-        if let Some(place) = self.places.get(members) {
-            return Ok(*place);
-        }
-        if self.shared.len() + members.len() > MAX_SHARED as usize {
-            return Err(ImageError::Shared);
-        }
-        let place = u16::try_from(self.shared.len()).map_err(|_too_many| ImageError::Shared)?;
-        self.shared.extend(members);
-        self.places.insert(members.to_vec(), place);
-        Ok(place)
+/// The set as it stands; `None` where prefixes have to be split.
+fn plain(number: u16, nets: &[(IpNet, u16)], peers: &mut Vec<(PeerKey, u16)>) -> Option<Set> {
+    let mut set = Set { number, v4: [0; MAX_LENGTHS], v6: [0; MAX_LENGTHS] };
+    for (net, member) in nets {
+        let address = Address::from(net.network());
+        let (lengths, length) = match net {
+            IpNet::V4(v4) => (&mut set.v4, v4.prefix_len() + MAPPED),
+            // An IPv4 address in its IPv6 form is no IPv6 peer, see `drop_mapped`.
+            IpNet::V6(v6) if address.is_v4() && v6.prefix_len() >= MAPPED => continue,
+            IpNet::V6(v6) => (&mut set.v6, v6.prefix_len()),
+        };
+        let place = lengths.iter_mut().find(|place| **place == length || **place == 0);
+        *place.filter(|_| length > 0)? = length;
+        peers.push((PeerKey { address, set: number, length }, *member));
     }
+    set.v4.sort_unstable_by_key(|length| Reverse(*length));
+    set.v6.sort_unstable_by_key(|length| Reverse(*length));
+    Some(set)
+}
+
+/// The set with prefixes split, so that there are no more lengths than are tried.
+fn split(number: u16, nets: &[(IpNet, u16)], peers: &mut Vec<(PeerKey, u16)>) -> Result<Set, ImageError> {
+    let [mut v4, mut v6] = by_family(nets);
+    expand::fit(&mut v4)?;
+    expand::fit(&mut v6)?;
+    drop_mapped(&mut v6);
+    for (length, of_length) in v4.iter().chain(&v6) {
+        let key = |address: &Address| PeerKey { address: *address, set: number, length: *length };
+        peers.extend(of_length.iter().map(|(address, member)| (key(address), *member)));
+    }
+    Ok(Set { number, v4: lengths(&v4), v6: lengths(&v6) })
 }
 
 /// The prefixes of IPv4 and of IPv6, by length in bits of the sixteen bytes.
@@ -120,17 +143,14 @@ fn by_family(nets: &[(IpNet, u16)]) -> [Prefixes; 2] {
     let (mut v4, mut v6) = (Prefixes::new(), Prefixes::new());
     for (net, member) in nets {
         let address = Address::from(net.network());
-        let family = if matches!(net, IpNet::V4(_)) { &mut v4 } else { &mut v6 };
         match (net, net.prefix_len()) {
-            (IpNet::V4(_), length) => insert(family, length + MAPPED, address, *member),
+            (IpNet::V4(_), length) => insert(&mut v4, length + MAPPED, address, *member),
             // A length of 0 ends the list: the two halves are the whole.
             (IpNet::V6(_), 0) => {
-                insert(family, 1, Address::UNSPECIFIED, *member);
-                insert(family, 1, expand::from_bits(1 << 127), *member);
+                insert(&mut v6, 1, Address::UNSPECIFIED, *member);
+                insert(&mut v6, 1, expand::from_bits(1 << 127), *member);
             }
-            // An IPv4 address in its IPv6 form stands for IPv4 in every table, and is no IPv6 peer.
-            (IpNet::V6(_), MAPPED..) if address.is_v4() => {}
-            (IpNet::V6(_), length) => insert(family, length, address, *member),
+            (IpNet::V6(_), length) => insert(&mut v6, length, address, *member),
         }
     }
     [v4, v6]
@@ -139,6 +159,14 @@ fn by_family(nets: &[(IpNet, u16)]) -> [Prefixes; 2] {
 /// The halves of `::/0` give way to prefixes of that length.
 fn insert(family: &mut Prefixes, length: u8, address: Address, member: u16) {
     family.entry(length).or_default().insert(address, member);
+}
+
+/// An IPv4 address in its IPv6 form stands for IPv4 in every table, and is no IPv6 peer.
+fn drop_mapped(prefixes: &mut Prefixes) {
+    for (_, of_length) in prefixes.range_mut(MAPPED..) {
+        of_length.retain(|address, _| !address.is_v4());
+    }
+    prefixes.retain(|_, of_length| !of_length.is_empty());
 }
 
 /// Longest first, ended by 0.

@@ -20,6 +20,9 @@ const IGMP_QUERY: u16 = 0x11;
 /// IGMP reports of versions 1, 2 and 3, and the leave.
 const IGMP_REPORTS: [u16; 4] = [0x12, 0x16, 0x17, 0x22];
 
+/// Ports, and the position of the rule that is about them.
+type Range = (RangeInclusive<u16>, usize);
+
 /// Rules that the tables carry, by the services that they are about.
 pub(super) struct Needs<'a> {
     rules: &'a [Rule],
@@ -28,7 +31,7 @@ pub(super) struct Needs<'a> {
     /// Rules with names that are to be learned: for now they only say whom a service is for.
     open: BTreeSet<usize>,
     numbered: BTreeMap<Service, Vec<usize>>,
-    ranges: BTreeMap<(Direction, u8), Vec<(RangeInclusive<u16>, usize)>>,
+    ranges: BTreeMap<(Direction, u8), Vec<Range>>,
 }
 
 /// Services whose numbers follow each other, and their slots too.
@@ -68,7 +71,7 @@ impl<'a> Needs<'a> {
         };
         for (at, rule) in rules.iter().enumerate() {
             let defer = |why| Deferred { flow: rule.flow.clone(), why };
-            let (prefixes, unknown) = peers(rule, names);
+            let (prefixes, unknown) = known_peers(rule, names);
             needs.prefixes.push(prefixes);
             if let Some(why) = uncarried(rule) {
                 deferred.push(defer(why));
@@ -152,8 +155,8 @@ fn uncarried(rule: &Rule) -> Option<String> {
     }
 }
 
-/// A rule's prefixes, and those of its names that stand for no address.
-fn peers(rule: &Rule, known: &BTreeMap<String, Vec<IpAddr>>) -> (Vec<IpNet>, Vec<String>) {
+/// A rule's prefixes, with the addresses that its names are known to have; and the names that have none.
+pub(crate) fn known_peers(rule: &Rule, known: &BTreeMap<String, Vec<IpAddr>>) -> (Vec<IpNet>, Vec<String>) {
     let Peers::Listed { prefixes, names } = &rule.peers else { return (Vec::new(), Vec::new()) };
     let (mut prefixes, mut unknown) = (prefixes.clone(), Vec::new());
     for name in names {
@@ -176,7 +179,7 @@ fn is_meant(pattern: &str, name: &str) -> bool {
 }
 
 /// Cuts overlapping ranges where one begins or ends: each piece has one list of rules.
-fn pieces(ranges: &[(RangeInclusive<u16>, usize)]) -> Vec<(RangeInclusive<u16>, Vec<usize>)> {
+fn pieces(ranges: &[Range]) -> Vec<(RangeInclusive<u16>, Vec<usize>)> {
     let mut cuts: BTreeMap<u32, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
     for (range, rule) in ranges {
         cuts.entry((*range.start()).into()).or_default().0.push(*rule);

@@ -22,12 +22,12 @@ pub(super) fn judge<T: Tables>(
     let mut ruled = Decision::plain(Reason::NoState);
     if matches!(sight.part, Part::Begins) {
         // A SYN to a port that nothing documents is dropped before the state tables are asked.
-        ruled = policy::look_up(sight.service(direction), &sight.headers.remote(direction), tables);
+        ruled = policy::look_up(sight.service(direction), &sight.headers.key.remote(), tables);
         if !ruled.passes() {
             return Err(ruled);
         }
     }
-    match tables.find(&sight.key) {
+    match tables.find(sight.key()) {
         Some(live) => known(sight, live, ruled, direction, tables),
         None => unknown(sight, ruled, direction, tables),
     }
@@ -41,7 +41,7 @@ fn known<T: Tables>(
     direction: Direction,
     tables: &T,
 ) -> Result<Decision, Decision> {
-    let key = &sight.key;
+    let key = sight.key();
     match sight.part {
         Part::Reports => return Ok(Decision::under(Reason::Related, live.state.rule())),
         Part::Begins => {
@@ -58,7 +58,7 @@ fn known<T: Tables>(
         live.state = by_this_generation(key, live.state, tables)?;
     }
     if matches!(sight.part, Part::GoesOn) {
-        tcp::goes_on(&sight.headers, &live, key, direction, tables)?;
+        tcp::continues(&sight.headers, &live, key, direction, tables)?;
     } else {
         datagram(&live, key, direction, tables);
     }
@@ -91,7 +91,7 @@ fn unknown<T: Tables>(
     direction: Direction,
     tables: &T,
 ) -> Result<Decision, Decision> {
-    let key = &sight.key;
+    let key = sight.key();
     match sight.part {
         Part::GoesOn => tcp::adopt(&sight.headers, key, direction, tables),
         Part::Begins => begin(ruled, key, direction, tables),
@@ -105,7 +105,7 @@ fn unknown<T: Tables>(
 /// A protocol that nothing documents is named as such: it has no port.
 #[inline(always)]
 fn allowed<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<Decision, Decision> {
-    let ruled = policy::look_up(sight.service(direction), &sight.headers.remote(direction), tables);
+    let ruled = policy::look_up(sight.service(direction), &sight.headers.key.remote(), tables);
     if ruled.passes() {
         Ok(ruled)
     } else if ruled.is(Reason::NoRule) && !sight.headers.has_number() {

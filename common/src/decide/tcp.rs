@@ -31,7 +31,7 @@ pub(super) fn begins_again<Slot>(live: &Live<Slot>, direction: Direction) -> Res
 
 /// Anything but a SYN, on a flow that is there.
 #[inline(always)]
-pub(super) fn goes_on<T: Tables>(
+pub(super) fn continues<T: Tables>(
     headers: &Headers,
     live: &Live<T::Slot>,
     key: &FlowKey,
@@ -85,16 +85,27 @@ fn initiator<T: Tables>(
     Ok(())
 }
 
-/// Keeps acknowledgements, so that only a reset that its receiver would take counts as one.
 #[inline(always)]
 const fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowState {
-    if headers.has(flags::RST) {
-        let ahead = headers.sequence.wrapping_sub(state.acknowledged(direction.opposite()));
+    goes_on(state, headers.flags, headers.sequence, headers.acknowledgement, direction)
+}
+
+/// Keeps acknowledgements, so that only a reset that its receiver would take counts as one.
+#[inline(always)]
+pub(crate) const fn goes_on(
+    state: FlowState,
+    all: u8,
+    sequence: u32,
+    acknowledgement: u32,
+    direction: Direction,
+) -> FlowState {
+    if all & flags::RST != 0 {
+        let ahead = sequence.wrapping_sub(state.acknowledged(direction.opposite()));
         return if ahead < RESET_WINDOW { state.reset(true) } else { state };
     }
     // Every other packet of a connection acknowledges.
-    let state = state.reset(false).acknowledging(direction, headers.acknowledgement);
-    if headers.has(flags::FIN) { state.finished(direction) } else { state }
+    let state = state.reset(false).acknowledging(direction, acknowledgement);
+    if all & flags::FIN != 0 { state.finished(direction) } else { state }
 }
 
 /// In the window after the first enforcement, a connection that policy would have let begin is taken as it is.

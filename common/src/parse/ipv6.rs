@@ -1,7 +1,7 @@
 //! The IPv6 header and its extension headers (RFC 8200).
 
 use super::{Fragment, Headers};
-use crate::{Address, Packet, Reason, number::extension};
+use crate::{Address, Direction, Packet, Reason, flow::FlowKey, number::extension};
 
 const HEADER: u32 = 40;
 /// Extension headers that are walked: each kind of RFC 8200 once, destination options twice.
@@ -12,8 +12,12 @@ const OFFSET: u16 = 0xfff8;
 const ROUTING_TYPE_0: u8 = 0;
 
 #[inline(always)]
-pub(super) fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
-    let payload = fixed(packet, headers).ok_or(Reason::Malformed)?;
+pub(super) fn parse<P: Packet + ?Sized>(
+    packet: &P,
+    direction: Direction,
+    headers: &mut Headers,
+) -> Result<(), Reason> {
+    let payload = fixed(packet, direction, headers).ok_or(Reason::Malformed)?;
     // A super-packet beyond 64 KiB says 0 (kernel commit 09f3d1a3a52c6); so does a jumbogram, which no NIC sends.
     let big = payload == 0 && packet.segments() > 1;
     headers.end = if big { packet.length() } else { headers.offset + payload };
@@ -27,8 +31,8 @@ pub(super) fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Re
 /// One fragment header is all that a quote may have before its transport header here: a host that sends other
 /// extension headers gets no error through, which is the safe side.
 #[inline(always)]
-pub(super) fn quoted<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> bool {
-    if fixed(packet, headers).is_none() {
+pub(super) fn quoted<P: Packet + ?Sized>(packet: &P, direction: Direction, headers: &mut Headers) -> bool {
+    if fixed(packet, direction, headers).is_none() {
         return false;
     }
     if headers.protocol == extension::FRAGMENT {
@@ -42,7 +46,7 @@ pub(super) fn quoted<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> b
 
 /// Reads the fixed part, moves behind it, and returns the payload's length that it states.
 #[inline(always)]
-fn fixed<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Option<u32> {
+fn fixed<P: Packet + ?Sized>(packet: &P, direction: Direction, headers: &mut Headers) -> Option<u32> {
     let at = headers.offset;
     let [version, _, _, _, p0, p1, next, hop_limit]: [u8; 8] = packet.read(at)?;
     if version >> 4 != 6 {
@@ -50,8 +54,9 @@ fn fixed<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Option<u32> {
     }
     headers.protocol = next;
     headers.hop_limit = hop_limit;
-    headers.source = Address::v6(packet.read(at + 8)?, packet.read(at + 16)?);
-    headers.destination = Address::v6(packet.read(at + 24)?, packet.read(at + 32)?);
+    let source = Address::v6(packet.read(at + 8)?, packet.read(at + 16)?);
+    let destination = Address::v6(packet.read(at + 24)?, packet.read(at + 32)?);
+    headers.key = FlowKey::between(source, destination, direction);
     headers.offset += HEADER;
     Some(u16::from_be_bytes([p0, p1]).into())
 }

@@ -29,16 +29,16 @@ pub(super) fn look<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: 
     match meaning(&headers) {
         Meaning::Request | Meaning::Reply if headers.flags != 0 => sight.judge(Reason::Malformed),
         Meaning::Request => {
-            sight.key = headers.echo(direction, direction);
+            sight.headers.key.ask(headers.identifier, direction, headers.protocol);
             sight.part = Part::Sends;
         }
         Meaning::Reply => {
-            sight.key = headers.echo(direction, direction.opposite());
+            sight.headers.key.ask(headers.identifier, direction.opposite(), headers.protocol);
             sight.part = Part::Answers;
         }
         Meaning::Error => error(packet, &headers, direction, sight),
         Meaning::Redirect => sight.judge(Reason::Redirect),
-        Meaning::Neighbour => sight.judge(neighbour(&headers)),
+        Meaning::Neighbour => sight.judge(neighbour(&headers, direction)),
         Meaning::Listener => sight.judge(listener(&headers, direction)),
         Meaning::Other => sight.part = Part::Message,
     }
@@ -82,9 +82,9 @@ const fn meaning_v6(kind: u8) -> Meaning {
 
 /// RFC 4861, sections 6.1 and 7.1.
 #[inline(always)]
-const fn neighbour(headers: &Headers) -> Reason {
+const fn neighbour(headers: &Headers, direction: Direction) -> Reason {
     let advertises = headers.number == icmpv6::ROUTER_ADVERTISEMENT as u16;
-    let from_router = !advertises || headers.source.is_link_local_v6();
+    let from_router = !advertises || headers.source(direction).is_link_local_v6();
     if headers.hop_limit == FROM_THE_LINK && from_router { Reason::BaselineNdp } else { Reason::HopLimit }
 }
 
@@ -92,25 +92,30 @@ const fn neighbour(headers: &Headers) -> Reason {
 /// itself sends can't be forged from afar.
 #[inline(always)]
 const fn listener(headers: &Headers, direction: Direction) -> Reason {
-    let unready = headers.number != icmpv6::LISTENER_QUERY as u16 && headers.source.is_unspecified();
-    let near = headers.source.is_link_local_v6() || unready || matches!(direction, Direction::Egress);
+    let unready =
+        headers.number != icmpv6::LISTENER_QUERY as u16 && headers.source(direction).is_unspecified();
+    let near =
+        headers.source(direction).is_link_local_v6() || unready || matches!(direction, Direction::Egress);
     if headers.hop_limit == FOR_THE_LINK && near { Reason::BaselineMld } else { Reason::HopLimit }
 }
 
 /// An error passes when it goes to the sender of a packet of a live flow, and quotes that packet.
 #[inline(always)]
 fn error<P: Packet + ?Sized>(packet: &P, headers: &Headers, direction: Direction, sight: &mut Sight) {
+    // The quoted packet went the other way.
+    let went = direction.opposite();
     let mut inner = Headers::default();
-    if !quoted(packet, headers, &mut inner) || inner.source != headers.destination {
+    if !quoted(packet, went, headers, &mut inner) || inner.source(went) != headers.destination(direction) {
         sight.judge(Reason::IcmpUnrelated);
         return;
     }
-    // The quoted packet went the other way.
-    let went = direction.opposite();
+    match (inner.protocol, inner.number as u8) {
+        (protocol::ICMP, icmp::ECHO) | (protocol::ICMPV6, icmpv6::ECHO) => {
+            inner.key.ask(inner.identifier, went, inner.protocol);
+        }
+        (protocol::ICMP | protocol::ICMPV6, _) => inner.key.ask(inner.identifier, direction, inner.protocol),
+        _ => {}
+    }
+    sight.about = inner.key;
     sight.part = Part::Reports;
-    sight.key = match (inner.protocol, inner.number as u8) {
-        (protocol::ICMP, icmp::ECHO) | (protocol::ICMPV6, icmpv6::ECHO) => inner.echo(went, went),
-        (protocol::ICMP | protocol::ICMPV6, _) => inner.echo(went, direction),
-        _ => inner.flow(went),
-    };
 }

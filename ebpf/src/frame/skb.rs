@@ -8,10 +8,11 @@ use aya_ebpf::{
 use portreeve_common::{
     Direction, Packet, Sight,
     parse::{Walk, walk},
+    quick::{START, StartV4, StartV6},
     sight::message,
 };
 
-use super::{Frame, MAX_OFFSET, by_helper, direct};
+use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
 use crate::maps;
 
 /// A socket buffer, of which the linear part is read directly and the pages by a helper.
@@ -34,13 +35,35 @@ impl<'a> Skb<'a> {
     }
 }
 
-impl Packet for Skb<'_> {
+impl Skb<'_> {
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
         if offset > MAX_OFFSET {
             return None;
         }
-        direct(self.data, self.end, offset).or_else(|| Helped(self.raw()).read(offset))
+        direct(self.data, self.end, offset).or_else(|| Helped(self.raw()).piece(offset))
+    }
+}
+
+impl Packet for Skb<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.piece(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.piece(offset)
+    }
+
+    #[inline(always)]
+    fn start_v4(&self) -> Option<StartV4> {
+        direct(self.data, self.end, START)
+    }
+
+    #[inline(always)]
+    fn start_v6(&self) -> Option<StartV6> {
+        direct(self.data, self.end, START)
     }
 
     #[inline(always)]
@@ -78,13 +101,25 @@ impl Packet for Skb<'_> {
 /// A frame that is read by the helper alone, for functions that the verifier proves apart.
 struct Helped(*mut __sk_buff);
 
+impl Helped {
+    #[inline(always)]
+    fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
+        by_helper(|to| {
+            // SAFETY: the helper writes the piece's bytes to the scratch value, or refuses where the frame ends before.
+            unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to, size_of::<T>() as u32) }
+        })
+    }
+}
+
 impl Packet for Helped {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        by_helper(|to| {
-            // SAFETY: the helper writes `N` bytes to the scratch value, or refuses where the frame ends before.
-            unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to, N as u32) }
-        })
+        self.piece(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.piece(offset)
     }
 
     fn length(&self) -> u32 {

@@ -1,0 +1,167 @@
+//! `portreeve explain HOST.toml PACKET`: the verdict on a first packet, and the document behind it.
+
+mod packet;
+
+mod frame;
+mod nearest;
+
+use std::{fmt::Write as _, net::IpAddr, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use ipnet::IpNet;
+use portreeve_common::Reason;
+use serde::Serialize;
+
+pub use self::packet::PacketError;
+use self::{nearest::Nearest, packet::Packet};
+use super::{CliResult, FAILED, Global, output, protected::protected};
+use crate::{
+    image::{FlowSlots, Image, simulation::Simulation},
+    policy::{self, Policy, Rule, rule::Origin},
+};
+
+/// Exit code of a packet that is dropped.
+const DROPPED: u8 = 1;
+/// One packet has no need of a clock.
+const TICKS_PER_SECOND: u64 = 1;
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The host file
+    #[arg(value_name = "HOST.toml")]
+    pub host: PathBuf,
+    /// The first packet of a flow: 'in tcp 198.51.100.7:40000 -> 443' or 'out udp -> 8.8.8.8:53'
+    pub packet: String,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `explain --json` prints.
+#[derive(Debug, Serialize)]
+struct Explained<'p> {
+    /// `ingress` or `egress`.
+    direction: &'static str,
+    /// `pass` or `drop`, where the policy is enforced.
+    verdict: &'static str,
+    /// The word of counters and metrics.
+    reason: &'static str,
+    /// The reason in a sentence.
+    because: &'static str,
+    /// The flow that it passes by.
+    flow: Option<FlowJson<'p>>,
+    /// The flow that comes closest, when it is dropped.
+    nearest: Option<Nearest<'p>>,
+    /// A flow could have let it pass.
+    #[serde(skip)]
+    by_policy: bool,
+}
+
+/// The flow that a packet passes by.
+#[derive(Debug, Serialize)]
+struct FlowJson<'p> {
+    /// Its stable id.
+    id: &'p str,
+    /// The role that brought it, or `site`.
+    role: &'p str,
+    /// Its service in words.
+    service: String,
+    /// Its peers in words.
+    peers: String,
+    /// Where it is written.
+    source: &'p Origin,
+    /// Why it is on.
+    why: &'p str,
+}
+
+/// Prints the verdict; exit code 0 when the packet passes, 1 when it is dropped, [`FAILED`] when the host file has
+/// errors.
+///
+/// # Errors
+/// The text is no packet; the packs can't be read; nobody takes the output.
+pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
+    let policy = match policy::load(&args.host, &global.catalogue()?) {
+        Ok(policy) => policy,
+        Err(report) => {
+            output::show_report(&report);
+            return Ok(ExitCode::from(FAILED));
+        }
+    };
+    let protected = protected(&policy.host)?;
+    let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
+    let packet = Packet::read(&args.packet, &own, &policy.host.names)?;
+    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
+    let simulation = Simulation::new(image);
+    let explained = explain(&packet, &policy, &simulation);
+    if args.json {
+        output::print_json(&explained)?;
+    } else {
+        output::print(&text(&explained))?;
+    }
+    Ok(if explained.verdict == "pass" { ExitCode::SUCCESS } else { ExitCode::from(DROPPED) })
+}
+
+fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> Explained<'p> {
+    let decision = simulation.judge(frame::frame(packet).as_slice(), packet.direction);
+    let (reason, passes, image) = (decision.reason(), decision.passes(), simulation.image());
+    let passed_by = decision.rule().filter(|_| passes).and_then(|slot| image.flow(slot));
+    let rule = passed_by.and_then(|flow| nearest::passes_by(packet, policy, &flow.flow));
+    let by_policy = matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::Protocol);
+    let nearest = by_policy.then(|| nearest::nearest(packet, policy, image, decision.rule())).flatten();
+    Explained {
+        direction: packet.direction.name(),
+        verdict: if passes { "pass" } else { "drop" },
+        reason: reason.name(),
+        because: reason.sentence(),
+        flow: rule.map(FlowJson::new),
+        nearest,
+        by_policy,
+    }
+}
+
+impl<'p> FlowJson<'p> {
+    fn new(rule: &'p Rule) -> Self {
+        Self {
+            id: &rule.flow,
+            role: &rule.role,
+            service: rule.service.to_string(),
+            peers: rule.peers.to_string(),
+            source: &rule.origin,
+            why: &rule.why,
+        }
+    }
+}
+
+fn text(explained: &Explained<'_>) -> String {
+    let Explained { direction, verdict, reason, because, flow, nearest, by_policy } = explained;
+    let mut text = format!("{verdict} ({reason}): {because}\n");
+    let mut line = |name: &str, value: &str| {
+        // A string takes everything that is written to it.
+        let _written = writeln!(text, "  {name:<8} {value}");
+    };
+    if let Some(FlowJson { id, role, service, peers, source, why }) = flow {
+        line("flow", &format!("{id}, {direction} {service}, peers {peers}"));
+        describe(&mut line, role, source);
+        line("on", why);
+    }
+    match nearest {
+        Some(Nearest { flow, role, source, differs: _, detail }) => {
+            line("nearest", flow);
+            line("but", detail);
+            describe(&mut line, role, source);
+        }
+        None if *by_policy => line("nearest", "no flow of this host differs in one thing only"),
+        None => {}
+    }
+    text
+}
+
+fn describe(line: &mut impl FnMut(&str, &str), role: &str, source: &Origin) {
+    let Origin { pack, document, row, purpose, kind: _, need: _ } = source;
+    let of = if role == pack { "the site's own".into() } else { format!("{role} of {pack}") };
+    line("role", &of);
+    line("for", purpose);
+    line("document", document);
+    line("row", row);
+}

@@ -1,0 +1,166 @@
+//! The flow that comes closest to a packet, and the one thing in which it differs.
+
+use portreeve_common::{Direction, class::RuleId, number::protocol};
+use serde::Serialize;
+
+use super::packet::Packet;
+use crate::{
+    image::{Image, known_peers},
+    policy::{
+        Policy,
+        rule::{Origin, Peers, Rule, Service},
+    },
+};
+
+/// The one thing in which a flow differs from a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Differs {
+    /// The remote end.
+    Peer,
+    /// The flow is off.
+    Option,
+    /// The tables don't carry it yet.
+    Carried,
+    /// Who begins.
+    Direction,
+    /// TCP, UDP, or another.
+    Protocol,
+    /// The destination port.
+    Port,
+}
+
+/// A flow that would let the packet pass, but for one thing.
+#[derive(Debug, Serialize)]
+pub(super) struct Nearest<'p> {
+    /// The flow's stable id.
+    pub(super) flow: &'p str,
+    /// The role that brought it, or `site`.
+    pub(super) role: &'p str,
+    /// Where it is written.
+    pub(super) source: &'p Origin,
+    /// What is different.
+    pub(super) differs: Differs,
+    /// The same in words.
+    pub(super) detail: String,
+}
+
+/// `hinted`: the rule that a verdict of `wrong-peer` names.
+pub(super) fn nearest<'p>(
+    packet: &Packet,
+    policy: &'p Policy,
+    image: &Image,
+    hinted: Option<RuleId>,
+) -> Option<Nearest<'p>> {
+    let hinted = hinted.and_then(|slot| image.flow(slot)).map(|flow| flow.flow.as_str());
+    let active = policy.rules.iter().filter_map(|rule| {
+        let carried = image.deferred.iter().find(|deferred| deferred.flow == rule.flow);
+        let (matches, why) =
+            (Matches::of(packet, rule, policy), carried.map(|deferred| deferred.why.as_str()));
+        let (differs, distance, detail) = compare(packet, rule, &matches, why)?;
+        let hint = hinted == Some(rule.flow.as_str());
+        let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };
+        Some(((differs, !hint, distance), nearest))
+    });
+    let dormant = policy.dormant.iter().filter_map(|flow| {
+        let meant = flow.direction == packet.direction
+            && is_of(packet, &flow.service)
+            && has_port(packet, &flow.service);
+        let detail = format!("it is off: {}", flow.why);
+        let nearest = Nearest {
+            flow: &flow.flow,
+            role: &flow.role,
+            source: &flow.origin,
+            differs: Differs::Option,
+            detail,
+        };
+        meant.then_some(((Differs::Option, true, 0), nearest))
+    });
+    active.chain(dormant).min_by_key(|(rank, _)| *rank).map(|(_, nearest)| nearest)
+}
+
+/// The rule of a flow that lets a packet pass: a flow may have several.
+pub(super) fn passes_by<'p>(packet: &Packet, policy: &'p Policy, flow: &str) -> Option<&'p Rule> {
+    let mut rules = policy.rules.iter().filter(|rule| rule.flow == flow);
+    rules.find(|rule| Matches::of(packet, rule, policy).all())
+}
+
+/// Which parts of a rule a packet has.
+struct Matches {
+    direction: bool,
+    peer: bool,
+    protocol: bool,
+    port: bool,
+}
+
+impl Matches {
+    fn of(packet: &Packet, rule: &Rule, policy: &Policy) -> Self {
+        let among = || known_peers(rule, &policy.host.names).0.iter().any(|net| net.contains(&packet.remote));
+        Self {
+            direction: rule.direction == packet.direction,
+            peer: rule.peers == Peers::Any || among(),
+            protocol: is_of(packet, &rule.service),
+            port: has_port(packet, &rule.service),
+        }
+    }
+
+    const fn all(&self) -> bool {
+        let Self { direction, peer, protocol, port } = *self;
+        direction && peer && protocol && port
+    }
+}
+
+/// What is different and by how much, if it is exactly one thing.
+fn compare(
+    packet: &Packet,
+    rule: &Rule,
+    matches: &Matches,
+    deferred: Option<&str>,
+) -> Option<(Differs, u16, String)> {
+    let Matches { direction, peer, protocol: of_protocol, port } = *matches;
+    let service = &rule.service;
+    match (direction, peer, of_protocol, port) {
+        (true, true, true, true) => deferred.map(|why| (Differs::Carried, 0, format!("{why} yet"))),
+        (true, false, true, true) => {
+            Some((Differs::Peer, 0, format!("it is for {}, not for {}", rule.peers, packet.remote)))
+        }
+        (false, true, true, true) => Some((Differs::Direction, 0, begins(rule.direction))),
+        (true, true, false, true) if packet.has_ports() && service.ports().is_some() => {
+            let other = if packet.protocol == protocol::TCP { "tcp" } else { "udp" };
+            Some((Differs::Protocol, 0, format!("it is for {service}, not for {other}")))
+        }
+        (true, true, true, false) => {
+            let detail = format!("it is for {service}, not for port {}", packet.port);
+            Some((Differs::Port, distance(packet.port, service), detail))
+        }
+        _ => None,
+    }
+}
+
+fn begins(direction: Direction) -> String {
+    match direction {
+        Direction::Ingress => "it is ingress: the remote end begins it, not this host".into(),
+        Direction::Egress => "it is egress: this host begins it, not the remote end".into(),
+    }
+}
+
+fn is_of(packet: &Packet, service: &Service) -> bool {
+    match service {
+        Service::Tcp(_) => packet.protocol == protocol::TCP,
+        Service::Udp(_) => packet.protocol == protocol::UDP,
+        Service::Echo => matches!(packet.protocol, protocol::ICMP | protocol::ICMPV6),
+        Service::Igmp => packet.protocol == protocol::IGMP,
+        Service::Protocol(number) => packet.protocol == *number,
+    }
+}
+
+/// Services without ports have whatever a packet asks for.
+fn has_port(packet: &Packet, service: &Service) -> bool {
+    service.ports().is_none_or(|ports| ports.destination.iter().any(|range| range.contains(&packet.port)))
+}
+
+fn distance(port: u16, service: &Service) -> u16 {
+    let ranges = service.ports().map(|ports| ports.destination.as_slice()).unwrap_or_default();
+    let to = |end: u16| end.abs_diff(port);
+    ranges.iter().map(|range| to(*range.start()).min(to(*range.end()))).min().unwrap_or_default()
+}

@@ -1,0 +1,193 @@
+//! `portreeve replay HOST.toml CAPTURE`: a capture judged packet by packet.
+
+pub mod judge;
+mod summary;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::IpAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use ipnet::IpNet;
+use portreeve_common::Direction;
+use serde::Serialize;
+
+use self::{
+    judge::{Judge, JudgeError, Simulated, TICKS_PER_SECOND, Verdict},
+    summary::Summary,
+};
+use super::{CliError, CliResult, FAILED, Global, output, protected::protected};
+use crate::{
+    capture::{Capture, Frame},
+    image::{FlowSlots, Image},
+    policy::{self, Policy},
+};
+
+/// Lines are written in pieces of this many bytes.
+const PIECE: usize = 1 << 16;
+/// Packets between two looks at the time.
+const STRIDE: u64 = 1 << 14;
+/// How often progress is shown.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The host file
+    #[arg(value_name = "HOST.toml")]
+    pub host: PathBuf,
+    /// A pcap or pcapng file
+    #[arg(value_name = "CAPTURE")]
+    pub capture: PathBuf,
+    /// Print a line of JSON a packet
+    #[arg(long)]
+    pub json: bool,
+    /// Judge in user space instead of in the kernel; needs no root
+    #[arg(long)]
+    pub simulate: bool,
+}
+
+/// What `replay --json` prints of a packet, in this order.
+#[derive(Debug, Serialize)]
+struct Line<'i> {
+    n: u64,
+    direction: &'static str,
+    verdict: &'static str,
+    reason: &'static str,
+    flow: Option<&'i str>,
+}
+
+/// Prints the verdicts, or what they come to; exit code [`FAILED`] when the host file has errors.
+///
+/// # Errors
+/// The packs or the capture can't be read; nobody takes the output.
+pub fn run(global: &Global, args: &ReplayArgs) -> CliResult {
+    let policy = match policy::load(&args.host, &global.catalogue()?) {
+        Ok(policy) => policy,
+        Err(report) => {
+            output::show_report(&report);
+            return Ok(ExitCode::from(FAILED));
+        }
+    };
+    if !args.simulate {
+        return Err(CliError::NoKernelRun);
+    }
+    replay(args, &policy)
+}
+
+fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
+    let protected = protected(&policy.host)?;
+    let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
+    let image = Image::compile(policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
+    let mut judge = Simulated::new(image.clone());
+    let capture = Capture::open(&args.capture)?;
+    let mut summary = Summary::default();
+    let mut lines = Lines::default();
+    let mut progress = Progress::new();
+    let each = |frame: &Frame, direction, verdict| {
+        progress.passed(frame.number);
+        if args.json {
+            lines.add(&Line::new(frame, direction, verdict, &image))?;
+        } else {
+            summary.add(frame, direction, verdict);
+        }
+        Ok(())
+    };
+    let judged = judge_all(capture, &own, &mut judge, each);
+    progress.end();
+    // What was judged before an error is good.
+    lines.print()?;
+    if !args.json && (judged.is_ok() || !summary.is_empty()) {
+        output::print(&summary.text(&image))?;
+    }
+    judged.map(|()| ExitCode::SUCCESS)
+}
+
+/// Hands every frame to the judge, in the order of the capture, on a clock that never goes back.
+fn judge_all<R: io::Read>(
+    capture: Capture<R>,
+    own: &[IpAddr],
+    judge: &mut impl Judge,
+    mut each: impl FnMut(&Frame, Direction, Verdict) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut now = Duration::ZERO;
+    for frame in capture {
+        let frame = frame?;
+        now = now.max(frame.time);
+        let direction = frame.direction_among(own);
+        let verdict = judge
+            .judge(&frame.bytes, frame.original_length, direction, now)
+            .map_err(|source| JudgeError { packet: frame.number, source })?;
+        each(&frame, direction, verdict)?;
+    }
+    Ok(())
+}
+
+impl<'i> Line<'i> {
+    fn new(frame: &Frame, direction: Direction, (reason, rule): Verdict, image: &'i Image) -> Self {
+        let passes = reason.passes();
+        let flow = rule.filter(|_| passes).and_then(|slot| image.flow(slot));
+        Self {
+            n: frame.number,
+            direction: direction.name(),
+            verdict: if passes { "pass" } else { "drop" },
+            reason: reason.name(),
+            flow: flow.map(|flow| flow.flow.as_str()),
+        }
+    }
+}
+
+/// Lines that wait to be written.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    /// With blanks behind colons and commas, as the interface shows them.
+    fn add(&mut self, line: &Line<'_>) -> Result<(), CliError> {
+        let Line { n, direction, verdict, reason, flow } = line;
+        let flow = serde_json::to_string(flow).map_err(output::OutputError::from)?;
+        self.0.push_str(&format!(
+            "{{\"n\": {n}, \"direction\": \"{direction}\", \"verdict\": \"{verdict}\", \"reason\": \"{reason}\", \
+             \"flow\": {flow}}}\n"
+        ));
+        if self.0.len() >= PIECE { self.print() } else { Ok(()) }
+    }
+
+    fn print(&mut self) -> Result<(), CliError> {
+        output::print(&self.0)?;
+        self.0.clear();
+        Ok(())
+    }
+}
+
+/// Tells a terminal how far a long capture is.
+struct Progress {
+    shown: Option<Instant>,
+    used: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { shown: io::stderr().is_terminal().then(Instant::now), used: false }
+    }
+
+    fn passed(&mut self, packets: u64) {
+        let Some(shown) = self.shown.filter(|_| packets.is_multiple_of(STRIDE)) else { return };
+        if shown.elapsed() >= PATIENCE {
+            // A terminal that takes nothing needs no progress.
+            let _written = write!(io::stderr(), "\r{packets} packets");
+            self.shown = Some(Instant::now());
+            self.used = true;
+        }
+    }
+
+    fn end(&self) {
+        if self.used {
+            let _written = write!(io::stderr(), "\r{:30}\r", "");
+        }
+    }
+}

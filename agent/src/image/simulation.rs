@@ -1,0 +1,158 @@
+//! The kernel's tables in user space: the same verdicts over plain collections, on any clock.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+};
+
+use portreeve_common::{
+    Decision, Direction, Packet, Service, Sight, Tables,
+    class::{Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
+    decide,
+    flow::{FlowKey, FlowState},
+    look, quick,
+    settings::Settings,
+    tables::{FragmentKey, FragmentState, Live},
+};
+
+use super::Image;
+
+/// An image with connection state. Its state tables never fill up.
+#[derive(Debug)]
+pub struct Simulation {
+    image: Image,
+    generation: u16,
+    now: Cell<u64>,
+    established: RefCell<HashMap<FlowKey, FlowState>>,
+    embryonic: RefCell<HashMap<FlowKey, FlowState>>,
+    fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
+}
+
+impl Simulation {
+    /// At tick 0, without any flow.
+    #[must_use]
+    pub fn new(image: Image) -> Self {
+        Self {
+            image,
+            generation: 1,
+            now: Cell::new(0),
+            established: RefCell::default(),
+            embryonic: RefCell::default(),
+            fragments: RefCell::default(),
+        }
+    }
+
+    /// Sets the clock, in ticks.
+    pub fn set_now(&self, ticks: u64) {
+        self.now.set(ticks);
+    }
+
+    /// Adopts connections met mid-stream until `tick`.
+    pub const fn adopt_until(&mut self, tick: u64) {
+        self.image.settings = self.image.settings.adopting_until(tick);
+    }
+
+    /// Puts another image in force; flows live on, to be judged again.
+    pub fn replace(&mut self, image: Image) {
+        self.image = image;
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub const fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The verdict on a packet, which may let a flow begin or end.
+    pub fn judge<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
+        let mut sight = Sight::default();
+        look(packet, direction, &mut sight);
+        decide(&sight, direction, self)
+    }
+
+    /// The same by the short way where that decides, as the kernel programs do it.
+    pub fn judge_quickly<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
+        quick::plain(packet, direction)
+            .and_then(|plain| quick::judge(&plain, direction, self))
+            .unwrap_or_else(|| self.judge(packet, direction))
+    }
+}
+
+/// Flows are found by key, so their place says nothing.
+impl Tables for Simulation {
+    type Slot = ();
+
+    fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    fn generation(&self) -> u16 {
+        self.generation
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.image.settings
+    }
+
+    fn class(&self, service: Service) -> Class {
+        self.image.classes.get(service.slot() as usize).map_or(Class::NONE, |word| Class::from_word(*word))
+    }
+
+    fn peering(&self, number: u16) -> Option<&Peering> {
+        self.image.peerings.get(usize::from(number))
+    }
+
+    fn peers(&self, bucket: u32) -> Option<&PeerBucket> {
+        self.image.peers.get((bucket & (PEER_BUCKETS - 1)) as usize)
+    }
+
+    fn shared(&self, index: u32) -> Option<RuleId> {
+        self.image.shared.get(index as usize).copied()
+    }
+
+    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+        let state = self.established.borrow().get(key).copied()?;
+        let lives = state.lives(self.settings().limits(), self.now());
+        lives.then_some(Live { slot: (), state, established: true })
+    }
+
+    fn is_embryonic(&self, key: &FlowKey) -> bool {
+        self.embryonic.borrow().contains_key(key)
+    }
+
+    fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+        if let Some(live) = self.established(key) {
+            return Some(live);
+        }
+        let (limits, now) = (self.settings().limits(), self.now());
+        let state = self.embryonic.borrow().get(key).copied()?;
+        state.waits(limits, now).then_some(Live { slot: (), state, established: false })
+    }
+
+    fn begin(&self, key: &FlowKey, state: FlowState) {
+        self.embryonic.borrow_mut().insert(*key, state);
+    }
+
+    fn establish(&self, key: &FlowKey, state: FlowState) {
+        self.established.borrow_mut().insert(*key, state);
+        self.embryonic.borrow_mut().remove(key);
+    }
+
+    fn refresh(&self, _live: &Live<Self::Slot>, key: &FlowKey, state: FlowState) {
+        self.established.borrow_mut().insert(*key, state);
+    }
+
+    fn end(&self, key: &FlowKey) {
+        self.established.borrow_mut().remove(key);
+        self.embryonic.borrow_mut().remove(key);
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentState> {
+        self.fragments.borrow().get(key).copied()
+    }
+
+    fn remember(&self, key: &FragmentKey, state: FragmentState) {
+        self.fragments.borrow_mut().insert(*key, state);
+    }
+}

@@ -1,0 +1,85 @@
+//! What `explain` says of packets, word by word, and how it exits.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+/// Passes; and drops for each of the things in which the nearest flow can differ.
+const PACKETS: [&str; 15] = [
+    "in tcp 198.51.100.7:40000 -> 443",
+    "in tcp [2001:db8::7]:40000 -> 443",
+    "out udp -> 198.51.100.53:53",
+    "out tcp -> [2001:db8:2::20]:9444",
+    "in icmp 198.51.100.9 ->",
+    "out udp -> 8.8.8.8:53",
+    "in icmp 203.0.113.9 ->",
+    "out tcp -> 203.0.113.10:8884",
+    "out udp -> 203.0.113.10:8883",
+    "in tcp 203.0.113.10 -> 8883",
+    "out tcp -> 198.51.100.20:32500",
+    "in 47 198.51.100.9 ->",
+    "in tcp 224.0.0.1 -> 443",
+    "in tcp 198.51.100.7 -> 192.0.2.11:443",
+    "out igmp -> 224.0.0.22",
+];
+
+#[test]
+fn packets_are_explained() {
+    let mut shown = String::new();
+    for packet in PACKETS {
+        let (code, stdout, stderr) = explain(&[packet]);
+        assert_eq!(stderr, "", "{packet}");
+        assert_eq!(code, Some(i32::from(stdout.starts_with("drop"))), "{packet}");
+        writeln!(shown, "$ portreeve explain line4-edge.toml '{packet}'\n{stdout}").unwrap();
+    }
+    let wanted = fs::read_to_string(golden().join("line4-edge.explain.txt")).unwrap_or_default();
+    assert_eq!(shown, wanted, "shown:\n{shown}");
+}
+
+#[test]
+fn json_says_the_same() {
+    let json = |packet: &str| -> serde_json::Value {
+        serde_json::from_str(&explain(&["--json", packet]).1).unwrap()
+    };
+    let passed = json(PACKETS[0]);
+    assert_eq!((&passed["verdict"], &passed["reason"]), (&"pass".into(), &"rule".into()));
+    assert_eq!((&passed["flow"]["id"], &passed["nearest"]), (&"SIE-IED-03".into(), &().into()));
+    assert_eq!(passed["flow"]["source"]["row"], "T3.3, Edge Device");
+    for (packet, flow, differs) in [
+        ("out udp -> 8.8.8.8:53", "SIE-IED-07", "peer"),
+        ("out tcp -> 203.0.113.10:8884", "SITE-1", "port"),
+        ("out udp -> 203.0.113.10:8883", "SITE-1", "protocol"),
+        ("in tcp 203.0.113.10 -> 8883", "SITE-1", "direction"),
+        ("out tcp -> 198.51.100.20:32500", "SIE-IED-05", "option"),
+    ] {
+        let dropped = json(packet);
+        assert_eq!((&dropped["verdict"], &dropped["flow"]), (&"drop".into(), &().into()), "{packet}");
+        let nearest = &dropped["nearest"];
+        assert_eq!((&nearest["flow"], &nearest["differs"]), (&flow.into(), &differs.into()), "{packet}");
+    }
+}
+
+#[test]
+fn what_is_no_packet_is_an_error() {
+    for (packet, wanted) in [
+        ("in tcp gateway -> 443", "`gateway` is neither an address nor a name in [names] of the host file"),
+        ("in sctp 198.51.100.7 -> 443", "`sctp` is not a protocol"),
+        ("tcp", "`tcp` is not a packet: write it like 'in tcp 198.51.100.7:40000 -> 443'"),
+    ] {
+        let (code, stdout, stderr) = explain(&[packet]);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{packet}");
+        assert!(stderr.contains(wanted), "{packet}: {stderr}");
+    }
+}
+
+fn golden() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portreeve"));
+    let output =
+        command.args(["explain", "line4-edge.toml"]).args(arguments).current_dir(golden()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}

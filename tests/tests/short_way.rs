@@ -1,0 +1,56 @@
+//! The short way and the long way give every packet the same verdict, and leave the same state behind.
+
+use ipnet::IpNet;
+use jiff::civil::date;
+use portreeve::{
+    image::simulation::Simulation,
+    image::{FlowSlots, Image},
+    policy::{self, Catalogue},
+};
+use portreeve_tests::{generator::Generator, step::Step};
+
+/// Enough that every kind of flow opens, answers, closes and expires many times.
+const PACKETS: usize = 300_000;
+const TICKS_PER_SECOND: u64 = 100;
+
+const HOST: &str = r#"
+[host]
+name = "short-way"
+interfaces = ["eth0"]
+addresses = ["192.0.2.10", "2001:db8:1::10"]
+
+[[role]]
+pack = "siemens-industrial-edge"
+role = "ied"
+options = { offering = "IEM OS" }
+peers = { iem = ["198.51.100.0/24", "2001:db8:2::/64"], dns_servers = ["198.51.100.53"], ntp_servers = "any", ui_clients = "any" }
+"#;
+
+fn simulation() -> Simulation {
+    let catalogue = Catalogue::built_in().expect("the built-in packs");
+    let policy =
+        policy::compile("host.toml", HOST, &catalogue, date(2026, 11, 21)).expect("a valid host file");
+    let protected: Vec<IpNet> =
+        ["192.0.2.10/24", "2001:db8:1::10/64"].map(|text| text.parse().expect("a prefix")).to_vec();
+    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND);
+    Simulation::new(image.expect("an image"))
+}
+
+#[test]
+fn both_ways_agree_on_every_packet() {
+    let (long, short) = (simulation(), simulation());
+    let mut generator = Generator::new(7);
+    let (mut passed, mut dropped) = (0, 0);
+    for number in 0..PACKETS {
+        let Step { direction, bytes } = generator.step();
+        let now = number as u64 * 3;
+        long.set_now(now);
+        short.set_now(now);
+        let expected = long.judge(bytes.as_slice(), direction);
+        let found = short.judge_quickly(bytes.as_slice(), direction);
+        assert_eq!(found, expected, "packet {number}, {direction}: {bytes:02x?}");
+        if expected.passes() { passed += 1 } else { dropped += 1 }
+    }
+    println!("{PACKETS} packets: {passed} passed, {dropped} dropped");
+    assert!(passed > PACKETS / 20, "only {passed} packets passed");
+}
