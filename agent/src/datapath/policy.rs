@@ -153,7 +153,8 @@ impl PolicyMaps {
         if half != *classes {
             half.copy_from_slice(classes);
             // The half in force is written as it stands.
-            self.classes.set(0, &*now, 0).map_err(|error| failed("CLASSES", error))?;
+            let now: &Classes = &now;
+            self.classes.set(0, now, 0).map_err(|error| failed("CLASSES", error))?;
         }
         pages(&mut self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?;
         pages(&mut self.peers, generation, peers).map_err(|error| failed("PEERS", error))?;
