@@ -111,7 +111,8 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
         return 0;
     }
     reason(mode, direction, decision, weight);
-    if decision.passes() || !headers.is_ip() {
+    // Without an end no IP header was read, and the addresses are those of an earlier packet.
+    if decision.passes() || !headers.is_ip() || headers.end == 0 {
         return 0;
     }
     if headers.has_number() {
