@@ -163,7 +163,7 @@ fn nearest(rules: &[Rule], (direction, protocol, port): PortKey, reason: Option<
         return format!("{} documents it, but {}", rule.flow, rule.direction);
     }
     if let Some(Reason::NoState) = reason {
-        return format!("no flow that began: {}", Reason::NoState.sentence());
+        return format!("part of no live flow: {}", Reason::NoState.sentence());
     }
     let nearest = rules.iter().filter(same_way).filter(of_protocol).min_by_key(distance);
     nearest.map_or_else(
