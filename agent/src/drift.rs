@@ -123,7 +123,9 @@ fn traffic(rules: &[Rule], key: PortKey, drops: PortDrops, talkers: &[Talker]) -
         PortDrops { dropped: 0, would_drop } => format!("{would_drop} would be dropped"),
         PortDrops { dropped, would_drop } => format!("{dropped} dropped, {would_drop} would be dropped"),
     };
-    let reason = talkers.iter().find(here).and_then(|talker| talker.key.reason());
+    // In observe, what follows an undocumented first packet has no state: the first packet's reason says more.
+    let reasons = || talkers.iter().filter(here).filter_map(|talker| talker.key.reason());
+    let reason = reasons().find(|reason| *reason != Reason::NoState).or_else(|| reasons().next());
     let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     Finding {
         kind: Kind::UndocumentedTraffic,
@@ -159,6 +161,9 @@ fn nearest(rules: &[Rule], (direction, protocol, port): PortKey, reason: Option<
     }
     if let Some(rule) = rules.iter().filter(of_protocol).find(here) {
         return format!("{} documents it, but {}", rule.flow, rule.direction);
+    }
+    if let Some(Reason::NoState) = reason {
+        return format!("part of no live flow: {}", Reason::NoState.sentence());
     }
     let nearest = rules.iter().filter(same_way).filter(of_protocol).min_by_key(distance);
     nearest.map_or_else(

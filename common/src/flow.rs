@@ -306,7 +306,7 @@ impl FlowState {
     pub const fn lives(&self, limits: &Limits, now: u64) -> bool {
         let kind = self.standing >> mark::KIND_SHIFT & 3;
         // Only TCP, whose kind is 0, ever closes.
-        let kind = kind | self.closing() * Limits::CLOSING;
+        let kind = kind | (self.closing() * Limits::CLOSING);
         now.saturating_sub(self.seen) <= limits.idle(kind)
     }
 

@@ -4,6 +4,10 @@
 //! [`Packet`]; [`decide`] judges what was seen by policy and state, which implement [`Tables`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "words are packed from fields and unpacked by shifts: what is cut off is another field"
+)]
 
 pub mod packet;
 pub mod parse;

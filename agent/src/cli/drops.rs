@@ -192,11 +192,13 @@ fn text(drops: &DropsJson) -> String {
         table.add_row([row.direction, &port, &row.dropped.to_string(), &row.would_drop.to_string()]);
     }
     text = format!("{text}\n{}", output::text(&mut table));
-    let mut table = output::table(&["direction", "port", "peer", "reason", "packets", "last"]);
+    let mut table = output::table(&["direction", "port", "peer", "reason", "verdict", "packets", "last"]);
     for row in talkers {
         let port = format!("{} {}", row.protocol, row.port);
-        let (peer, packets, last) = (row.peer.to_string(), row.packets.to_string(), row.last.to_string());
-        table.add_row([row.direction, &port, &peer, row.reason, &packets, &last]);
+        let verdict = if row.would_drop { "would drop" } else { "dropped" };
+        let (peer, packets, last) =
+            (row.peer.to_string(), row.packets.to_string(), seconds(row.last).to_string());
+        table.add_row([row.direction, &port, &peer, row.reason, verdict, &packets, &last]);
     }
     output::keep_words(&mut table, 2);
     format!("{text}\n{}", output::text(&mut table))

@@ -97,7 +97,7 @@ fn row(view: &View, meta: &FlowMeta, counter: &FlowCounter) -> FlowJson {
 fn text(json: &FlowsJson) -> String {
     let mut table = output::table(&["flow", "direction", "service", "packets", "bytes", "last seen"]);
     for flow in &json.flows {
-        let seen = flow.last_seen.map_or_else(|| "never".into(), |time| time.to_string());
+        let seen = flow.last_seen.map_or_else(|| "never".into(), |time| seconds(time).to_string());
         let (packets, bytes) = (flow.packets.to_string(), flow.bytes.to_string());
         table.add_row([&flow.flow, flow.direction, &flow.service, &packets, &bytes, &seen]);
     }

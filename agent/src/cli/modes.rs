@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use portreeve_common::{Direction, switch::Mode};
 
-use super::{CliResult, Global, output, running};
+use super::{CliResult, Global, output, running, status};
 use crate::control;
 
 /// Arguments of `observe` and `enforce`.
@@ -54,7 +54,10 @@ pub fn run(global: &Global, args: &ModeArgs, mode: Mode) -> CliResult {
         output::print(&format!("{interface} {direction}: {standing}\n"))?;
     }
     if let Some(until) = view.adopting_until()? {
-        output::print(&format!("connections that live already are taken in until {until}\n"))?;
+        output::print(&format!(
+            "connections that live already are taken in until {}\n",
+            status::seconds(until)
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

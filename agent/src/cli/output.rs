@@ -11,7 +11,7 @@ use crate::diagnostic::Report;
 const WIDTHS: std::ops::RangeInclusive<u16> = 80..=120;
 
 /// Width where there is no terminal to ask.
-const PIPED: u16 = 110;
+const PIPED: u16 = 100;
 
 /// Between columns.
 const GAP: u16 = 2;

@@ -138,7 +138,7 @@ fn text(status: &StatusJson) -> String {
         status.would_drop,
     );
     if let Some(until) = status.adopting_until {
-        text.push_str(&format!("adopting    connections that live already, until {until}\n"));
+        text.push_str(&format!("adopting    connections that live already, until {}\n", seconds(until)));
     }
     if status.happenings.established_full > 0 {
         let times = status.happenings.established_full;

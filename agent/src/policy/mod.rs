@@ -39,11 +39,7 @@ pub fn load_trusted(path: &Path, catalogue: &Catalogue) -> Result<Policy, Box<Re
         Ok(file) => Report::of(path, Ok(file)),
         Err(error) => {
             let mut report = Report::new(path.display().to_string(), String::new());
-            report.whole(
-                Severity::Error,
-                describe(&error),
-                "only root or this user may be able to change it",
-            );
+            report.whole(Severity::Error, describe(&error), error.help());
             report
         }
     };

@@ -68,27 +68,34 @@ pub fn scan(host: &Host, address: &str, ports: &[u16]) -> Result<BTreeMap<u16, P
     }
     words.push(address);
     let output = host.run(words)?.ok()?;
-    states(&output.stdout).with_context(|| format!("nmap's answer can't be read: {}", output.stdout))
+    states(&output.stdout, ports).with_context(|| format!("nmap's answer can't be read: {}", output.stdout))
 }
 
 /// Reads nmap's greppable form: `Host: 192.0.2.10 ()  Ports: 22/filtered/tcp//ssh///, 443/open/tcp//https///`.
-fn states(answer: &str) -> Option<BTreeMap<u16, Port>> {
-    let ports = answer.lines().find_map(|line| line.split_once("Ports: "))?.1;
-    let ports = ports.split('\t').next()?;
-    ports
-        .split(", ")
-        .map(|port| {
-            let mut parts = port.trim().split('/');
-            let number = parts.next()?.parse().ok()?;
-            let state = match parts.next()? {
-                "open" => Port::Open,
-                "closed" => Port::Closed,
-                "filtered" => Port::Filtered,
-                _ => return None,
-            };
-            Some((number, state))
-        })
-        .collect()
+///
+/// Where many ports are in the same state, it only names that state: `Ignored State: closed (198)`.
+fn states(answer: &str, asked: &[u16]) -> Option<BTreeMap<u16, Port>> {
+    let line = answer.lines().find_map(|line| line.split_once("Ports: "))?.1;
+    let (listed, rest) = line.split_once('\t').unwrap_or((line, ""));
+    let mut states = BTreeMap::new();
+    if let Some((_, ignored)) = rest.split_once("Ignored State: ") {
+        let state = state(ignored.split(' ').next()?)?;
+        states.extend(asked.iter().map(|port| (*port, state)));
+    }
+    for port in listed.split(", ").map(str::trim).filter(|port| !port.is_empty()) {
+        let mut parts = port.split('/');
+        states.insert(parts.next()?.parse().ok()?, state(parts.next()?)?);
+    }
+    Some(states)
+}
+
+fn state(word: &str) -> Option<Port> {
+    match word {
+        "open" => Some(Port::Open),
+        "closed" => Some(Port::Closed),
+        "filtered" => Some(Port::Filtered),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +107,10 @@ mod tests {
         let answer = "# Nmap 7.93 scan initiated\nHost: 192.0.2.10 ()\tStatus: Up\nHost: 192.0.2.10 ()\tPorts: \
                       22/filtered/tcp//ssh///, 80/closed/tcp//http///, 443/open/tcp//https///\n# Nmap done";
         let expected = [(22, Port::Filtered), (80, Port::Closed), (443, Port::Open)].into();
-        assert_eq!(states(answer), Some(expected));
-        assert_eq!(states("# Nmap done: 0 hosts up"), None);
+        assert_eq!(states(answer, &[22, 80, 443]), Some(expected));
+        assert_eq!(states("# Nmap done: 0 hosts up", &[22]), None);
+        let ignored = "Host: 192.0.2.10 ()\tPorts: 22/open/tcp//ssh///\tIgnored State: closed (2)";
+        let expected = [(22, Port::Open), (23, Port::Closed), (24, Port::Closed)].into();
+        assert_eq!(states(ignored, &[22, 23, 24]), Some(expected));
     }
 }

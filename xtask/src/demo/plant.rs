@@ -103,7 +103,7 @@ peers = {{ iem = ["{IEM}"], dns_servers = ["{RESOLVER}"], ntp_servers = ["{CLOCK
         fs::write(&file, &text).with_context(|| format!("can't write {}", file.display()))?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
         println!("\n  host.toml\n");
-        text.lines().for_each(|line| println!("    {line}"));
+        text.lines().for_each(|line| println!("{}", format!("    {line}").trim_end()));
         Ok(file)
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn shell_with_code(agent: &Agent, words: &[&str], code: i32) -> Resul
 
 fn show(words: &[&str], output: Output) -> Result<Output> {
     println!("\n  $ portreeve {}    ({:.2} s)", words.join(" "), output.took.as_secs_f64());
-    output.stdout.lines().for_each(|line| println!("    {line}"));
+    output.stdout.lines().for_each(|line| println!("{}", format!("    {line}").trim_end()));
     Ok(output)
 }
 

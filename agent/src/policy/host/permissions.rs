@@ -49,6 +49,19 @@ pub enum PermissionError {
     },
 }
 
+impl PermissionError {
+    /// What would be right.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Open { .. } | Self::NotAFile { .. } => {
+                "name a file that exists and that this user may read"
+            }
+            Self::Writable { .. } | Self::Owner { .. } => "only root or this user may be able to change it",
+        }
+    }
+}
+
 /// Checks that nobody but root and the caller can change a file.
 ///
 /// # Errors
