@@ -25,7 +25,7 @@ use crate::{
     capture::CaptureError,
     control::ControlError,
     daemon::DaemonError,
-    datapath::pins::DEFAULT_BPFFS,
+    datapath::{DatapathError, pins::DEFAULT_BPFFS},
     image::ImageError,
     instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
     policy::{Catalogue, catalogue::CatalogueError},
@@ -135,9 +135,12 @@ pub enum CliError {
     /// A frame that nobody judged.
     #[error(transparent)]
     Judge(#[from] JudgeError),
-    /// Only `replay --simulate` works.
-    #[error("the kernel run is not in this build: add --simulate")]
-    NoKernelRun,
+    /// The kernel takes programs from root only.
+    #[error("only root can have the kernel judge a capture; --simulate judges it in user space")]
+    ReplayNeedsRoot,
+    /// The kernel's programs.
+    #[error(transparent)]
+    Datapath(#[from] DatapathError),
 }
 
 /// How a command ended.

@@ -4,10 +4,21 @@ use std::time::Duration;
 
 use portreeve_common::{Direction, Reason, Snapped, class::RuleId};
 
-use crate::image::{Image, simulation::Simulation};
+use crate::{
+    datapath::{
+        DatapathError,
+        object::{Secret, Sets},
+        policy::Tables,
+        traced::Traced,
+    },
+    image::{Image, simulation::Simulation},
+};
 
-/// Ticks of the simulated clock.
+/// Ticks of the capture's clock, by which both judges go.
 pub const TICKS_PER_SECOND: u64 = 1_000;
+
+/// A capture is over when it is judged: nobody aims at the places of its flows.
+const SECRET: Secret = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9];
 
 /// What a judge says of a frame: why, and the rule that it passes by or that is for another peer.
 pub type Verdict = (Reason, Option<RuleId>);
@@ -57,8 +68,41 @@ impl Judge for Simulated {
         direction: Direction,
         at: Duration,
     ) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>> {
-        self.0.set_now(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+        self.0.set_now(ticks(at));
         let decision = self.0.judge(&Snapped::new(frame, length), direction);
         Ok((decision.reason(), decision.rule()))
     }
+}
+
+/// The kernel's programs, loaded for the capture and attached nowhere.
+pub struct Kernel {
+    traced: Traced,
+    native: bool,
+}
+
+impl Kernel {
+    /// `image`: compiled with [`TICKS_PER_SECOND`]; `native`: ingress by XDP, else by TC.
+    ///
+    /// # Errors
+    /// The kernel refuses the programs or the tables.
+    pub fn load(image: &Image, sets: Sets, native: bool) -> Result<Self, DatapathError> {
+        Ok(Self { traced: Traced::load(&Tables::from(image), SECRET, sets)?, native })
+    }
+}
+
+impl Judge for Kernel {
+    fn judge(
+        &mut self,
+        frame: &[u8],
+        length: u32,
+        direction: Direction,
+        at: Duration,
+    ) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>> {
+        let hook = Traced::hook(direction, self.native);
+        Ok(self.traced.judge(frame, length, hook, ticks(at))?)
+    }
+}
+
+fn ticks(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
 }

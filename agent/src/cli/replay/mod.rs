@@ -11,18 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use portreeve_common::Direction;
 use serde::Serialize;
 
 use self::{
-    judge::{Judge, JudgeError, Simulated, TICKS_PER_SECOND, Verdict},
+    judge::{Judge, JudgeError, Kernel, Simulated, TICKS_PER_SECOND, Verdict},
     summary::Summary,
 };
 use super::{CliError, CliResult, FAILED, Global, output, protected::protected};
 use crate::{
     capture::{Capture, Frame},
+    datapath::object::Sets,
     image::{FlowSlots, Image},
     policy::{self, Policy},
 };
@@ -49,6 +50,18 @@ pub struct ReplayArgs {
     /// Judge in user space instead of in the kernel; needs no root
     #[arg(long)]
     pub simulate: bool,
+    /// The kernel program that judges what comes in
+    #[arg(long, value_enum, value_name = "HOOK", default_value = "xdp", conflicts_with = "simulate")]
+    pub hook: Ingress,
+}
+
+/// Where the kernel judges what comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ingress {
+    /// By XDP
+    Xdp,
+    /// By TC
+    Tc,
 }
 
 /// What `replay --json` prints of a packet, in this order.
@@ -73,9 +86,6 @@ pub fn run(global: &Global, args: &ReplayArgs) -> CliResult {
             return Ok(ExitCode::from(FAILED));
         }
     };
-    if !args.simulate {
-        return Err(CliError::NoKernelRun);
-    }
     replay(args, &policy)
 }
 
@@ -83,8 +93,8 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     let protected = protected(&policy.host)?;
     let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
     let image = Image::compile(policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
-    let mut judge = Simulated::new(image.clone());
     let capture = Capture::open(&args.capture)?;
+    let mut judge = judge(args, policy, &image)?;
     let mut summary = Summary::default();
     let mut lines = Lines::default();
     let mut progress = Progress::new();
@@ -97,7 +107,7 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
         }
         Ok(())
     };
-    let judged = judge_all(capture, &own, &mut judge, each);
+    let judged = judge_all(capture, &own, judge.as_mut(), each);
     progress.end();
     // What was judged before an error is good.
     lines.print()?;
@@ -107,11 +117,22 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     judged.map(|()| ExitCode::SUCCESS)
 }
 
+fn judge(args: &ReplayArgs, policy: &Policy, image: &Image) -> Result<Box<dyn Judge>, CliError> {
+    if args.simulate {
+        return Ok(Box::new(Simulated::new(image.clone())));
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Err(CliError::ReplayNeedsRoot);
+    }
+    let sets = Sets::of(&policy.host.state);
+    Ok(Box::new(Kernel::load(image, sets, args.hook == Ingress::Xdp)?))
+}
+
 /// Hands every frame to the judge, in the order of the capture, on a clock that never goes back.
 fn judge_all<R: io::Read>(
     capture: Capture<R>,
     own: &[IpAddr],
-    judge: &mut impl Judge,
+    judge: &mut dyn Judge,
     mut each: impl FnMut(&Frame, Direction, Verdict) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let mut now = Duration::ZERO;
