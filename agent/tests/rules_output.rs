@@ -22,7 +22,7 @@ fn rules_are_shown_with_source_and_reason() {
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let wanted = std::fs::read_to_string(golden("line4-edge.rules.txt")).unwrap();
     assert_eq!(stdout, wanted, "shown:\n{stdout}");
-    assert!(stdout.lines().all(|line| line.chars().count() <= 110));
+    assert!(stdout.lines().all(|line| line.chars().count() <= 100));
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn broken_host_files_change_nothing() -> Result<()> {
         site.refuses("duplicate id", &site.file(&twice, 0o600)?, &["host.toml:29:6", "`SITE-1`"])?;
         let others = site.file(HOST, 0o666)?;
         site.refuses("file that others can write", &others, &["can be written by others", "chmod go-w"])?;
-        site.refuses("empty file", &site.file("", 0o600)?, &["[host]"])?;
+        site.refuses("empty file", &site.file("", 0o600)?, &["host.toml:1:1", "no role and no [[allow]]"])?;
         let missing = site.lab.dir().join("absent.toml");
         site.refuses("unreadable file", &missing, &["cannot open", "absent.toml", "No such file"])?;
         site.refuses("folder", site.lab.dir(), &["is not a regular file"])?;
