@@ -58,7 +58,9 @@ pub struct Finding {
 pub fn findings(view: &View) -> Result<Vec<Finding>, ControlError> {
     let mut findings = kernel(view)?;
     let talkers = view.talkers()?;
-    for (key, drops) in view.ports()? {
+    let mut ports: Vec<_> = view.ports()?.into_iter().collect();
+    ports.sort_by_key(|(_, drops)| std::cmp::Reverse(drops.dropped + drops.would_drop));
+    for (key, drops) in ports {
         findings.push(traffic(&view.policy.rules, key, drops, &talkers));
     }
     for (meta, counter) in view.flows()? {

@@ -6,6 +6,8 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -22,6 +24,12 @@ use crate::{
 pub const DEFAULT_STATE: &str = "/var/lib/portreeve";
 /// Where a running instance has its lock unless told otherwise.
 pub const DEFAULT_RUN: &str = "/run/portreeve";
+
+/// The file that a daemon keeps locked.
+const DAEMON: &str = "daemon";
+/// `status` holds the daemon's lock for a glance: a daemon that starts just then tries again.
+const ATTEMPTS: u32 = 10;
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Why an instance can't be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -128,12 +136,17 @@ impl Instance {
     /// # Errors
     /// Not root; another daemon has it.
     pub fn lock_daemon(&self) -> Result<Lock, InstanceError> {
-        let (file, path) = self.open("daemon")?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(InstanceError::Running(self.name.clone())),
-            Err(fs::TryLockError::Error(source)) => Err(InstanceError::File { doing: "lock", path, source }),
+        let (file, path) = self.open(DAEMON)?;
+        for _ in 0..ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(GLANCE),
+                Err(fs::TryLockError::Error(source)) => {
+                    return Err(InstanceError::File { doing: "lock", path, source });
+                }
+            }
         }
+        Err(InstanceError::Running(self.name.clone()))
     }
 
     /// Whether a daemon runs.
@@ -141,10 +154,11 @@ impl Instance {
     /// # Errors
     /// The lock's file can't be made.
     pub fn has_daemon(&self) -> Result<bool, InstanceError> {
-        match self.lock_daemon() {
-            Ok(_free) => Ok(false),
-            Err(InstanceError::Running(_)) => Ok(true),
-            Err(error) => Err(error),
+        let (file, path) = self.open(DAEMON)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(fs::TryLockError::WouldBlock) => Ok(true),
+            Err(fs::TryLockError::Error(source)) => Err(InstanceError::File { doing: "lock", path, source }),
         }
     }
 
@@ -186,6 +200,7 @@ impl Instance {
             return Err(InstanceError::NotRoot);
         }
         let state = if self.pins.exist() { self.state()? } else { None };
+        let state = state.filter(|state| state.ticks_per_second > 0);
         state.ok_or_else(|| InstanceError::Unknown(self.name.clone()))
     }
 
@@ -283,7 +298,7 @@ impl State {
 /// Random words.
 fn secret() -> Result<Secret, InstanceError> {
     const RANDOM: &str = "/dev/urandom";
-    let mut bytes = [0; 32];
+    let mut bytes = [0; size_of::<Secret>()];
     let read = File::open(RANDOM).and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
     read.map_err(|source| InstanceError::File { doing: "read", path: RANDOM.into(), source })?;
     let mut secret = Secret::default();

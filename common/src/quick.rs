@@ -6,7 +6,7 @@
 
 use crate::{
     Address, Decision, Direction, Packet, Reason, Service, Tables,
-    class::Allows,
+    class::{Allows, RuleId},
     decide::tcp_goes_on,
     flow::FlowKey,
     number::{dhcp, ethertype, protocol},
@@ -184,15 +184,38 @@ fn transport<P: Packet + ?Sized>(
     })
 }
 
-/// Judges a packet that may go the short way; `None`: it takes the long one.
+/// What the short way came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Part of an established flow, under this rule.
+    Established(RuleId),
+    /// Dropped.
+    Refused(Decision),
+    /// Not for the short way to say.
+    Unsaid,
+}
+
+impl Outcome {
+    /// As the long way says it, where the short way says anything.
+    #[must_use]
+    pub const fn decision(self) -> Option<Decision> {
+        match self {
+            Self::Established(rule) => Some(Decision::under(Reason::Established, rule)),
+            Self::Refused(decision) => Some(decision),
+            Self::Unsaid => None,
+        }
+    }
+}
+
+/// Judges a packet that may go the short way.
 #[inline(always)]
-pub fn judge<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
+pub fn judge<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcome {
     if plain.begins() {
         return refusal(plain, direction, tables);
     }
     let Some(live) = tables.established(&plain.key) else { return unknown(plain, direction, tables) };
     if live.state.generation() != tables.generation() {
-        return None;
+        return Outcome::Unsaid;
     }
     let state = if plain.protocol == protocol::TCP {
         tcp_goes_on(live.state, plain.flags, plain.sequence, plain.acknowledgement, direction)
@@ -200,33 +223,33 @@ pub fn judge<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Opti
         live.state
     };
     tables.refresh(&live, &plain.key, state.at(tables.now()));
-    Some(Decision::under(Reason::Established, live.state.rule()))
+    Outcome::Established(live.state.rule())
 }
 
 /// A packet of no established flow: if it waits for no answer either, TCP is in the middle of nothing, and UDP needs
 /// a rule.
 #[inline(always)]
-fn unknown<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
+fn unknown<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcome {
     if tables.is_embryonic(&plain.key) {
-        return None;
+        return Outcome::Unsaid;
     }
     if plain.protocol == protocol::UDP {
-        return if plain.is_dhcp() { None } else { refusal(plain, direction, tables) };
+        return if plain.is_dhcp() { Outcome::Unsaid } else { refusal(plain, direction, tables) };
     }
     let adopts = tables.now() < tables.settings().adopt_until();
-    if adopts { None } else { Some(Decision::plain(Reason::NoState)) }
+    if adopts { Outcome::Unsaid } else { Outcome::Refused(Decision::plain(Reason::NoState)) }
 }
 
-/// Why the packet may not begin a flow; `None` where it may.
+/// Why the packet may not begin a flow; that it may is not for the short way to say.
 #[inline(always)]
-fn refusal<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Option<Decision> {
+fn refusal<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcome {
     let service = Service { direction, protocol: plain.protocol, number: plain.number };
     let ruled = match tables.class(service).allows() {
-        Allows::Nobody => Decision::plain(Reason::NoRule),
-        Allows::Anybody(_) => return None,
+        Allows::Nobody => return Outcome::Refused(Decision::plain(Reason::NoRule)),
+        Allows::Anybody(_) => return Outcome::Unsaid,
         Allows::Peers(number) => tables.among(number, &plain.key.remote()),
     };
-    if ruled.passes() { None } else { Some(ruled) }
+    if ruled.passes() { Outcome::Unsaid } else { Outcome::Refused(ruled) }
 }
 
 impl Plain {

@@ -6,7 +6,8 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use portreeve_common::{
-    Direction, look, quick,
+    Direction, look,
+    quick::{self, Outcome},
     switch::{Mode, Switch},
 };
 
@@ -64,11 +65,18 @@ fn drops<F: Frame>(frame: &F, direction: Direction) -> bool {
     let now = clock::now();
     let posture = Switch::from_word(maps::switch()).posture(|| now);
     let mode = posture.mode(direction);
-    if let Some(plain) = quick::plain(frame, direction)
-        && let Some(decision) = judge_quickly(&plain, direction, posture.generation(), now)
-    {
-        record::count_quickly(decision, &plain, frame, direction, mode, now);
-        return matches!(mode, Mode::Enforce) && !decision.passes();
+    if let Some(plain) = quick::plain(frame, direction) {
+        match judge_quickly(&plain, direction, posture.generation(), now) {
+            Outcome::Established(rule) => {
+                record::count_established(rule, &plain, frame, now);
+                return false;
+            }
+            Outcome::Refused(decision) => {
+                record::count_refused(decision, &plain, frame, direction, mode, now);
+                return matches!(mode, Mode::Enforce);
+            }
+            Outcome::Unsaid => {}
+        }
     }
     let Some(sight) = maps::sight() else { return matches!(mode, Mode::Enforce) };
     look(frame, direction, sight);

@@ -56,9 +56,18 @@ pub(crate) fn count<F: Frame>(
     portreeve_count(sight, decision.word(), how, weight, cgroup);
 }
 
-/// The same for a packet that went the short way, without a detour over memory.
+/// Counts a packet of an established flow that went the short way.
 #[inline(always)]
-pub(crate) fn count_quickly<F: Frame>(
+pub(crate) fn count_established<F: Frame>(rule: u16, plain: &Plain, frame: &F, now: u64) {
+    if let Some(trace) = maps::trace() {
+        trace.answer(&Decision::under(Reason::Established, rule));
+    }
+    flow(rule, true, weigh(plain, frame), now);
+}
+
+/// Counts a packet that the short way refused, without a detour over memory.
+#[inline(always)]
+pub(crate) fn count_refused<F: Frame>(
     decision: Decision,
     plain: &Plain,
     frame: &F,
@@ -69,14 +78,9 @@ pub(crate) fn count_quickly<F: Frame>(
     if let Some(trace) = maps::trace() {
         trace.answer(&decision);
     }
-    let length = frame.length();
-    let bytes = if plain.end > length { plain.end } else { length };
-    let weight = Weight { packets: frame.segments().into(), bytes: bytes.into() };
-    if let Some(rule) = decision.rule() {
-        flow(rule, decision.passes(), weight, now);
-    }
-    if decision.passes() {
-        return;
+    let weight = weigh(plain, frame);
+    if let Some(nearest) = decision.rule() {
+        flow(nearest, false, weight, now);
     }
     reason(mode, direction, decision, weight);
     port(port_slot(mode, direction, plain.protocol, plain.number), weight);
@@ -84,6 +88,13 @@ pub(crate) fn count_quickly<F: Frame>(
     let key = TalkerKey::new(peer, plain.number, plain.protocol, direction, mode, decision.number());
     let sender = if matches!(direction, Direction::Egress) { frame.sender() } else { (0, 0) };
     talker(key, weight.packets, sender, now);
+}
+
+#[inline(always)]
+fn weigh<F: Frame>(plain: &Plain, frame: &F) -> Weight {
+    let length = frame.length();
+    let bytes = if plain.end > length { plain.end } else { length };
+    Weight { packets: frame.segments().into(), bytes: bytes.into() }
 }
 
 /// A global function: the verifier proves it once. `how`: [`EGRESS`], [`OBSERVED`], and the sender's user in the upper

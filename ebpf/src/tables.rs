@@ -5,7 +5,7 @@ use portreeve_common::{
     class::{Class, PeerBucket, Peering, RuleId},
     decide::{self, decide},
     flow::{FlowKey, FlowState},
-    quick::{self, Plain},
+    quick::{self, Outcome, Plain},
     settings::Settings,
     tables::{FragmentKey, FragmentState, Live},
 };
@@ -134,7 +134,7 @@ pub(crate) fn judge_quickly(
     direction: Direction,
     generation: u16,
     now: u64,
-) -> Option<Decision> {
+) -> Outcome {
     quick::judge(plain, direction, &KernelTables::new(generation, now))
 }
 

@@ -91,6 +91,8 @@ fn writing_a_policy_takes_milliseconds() -> Result<()> {
     let drop = traced.bench_run(&syn([198, 51, 100, 7], 23)?, Hook::Xdp, 1_000_000)?;
     println!("first {first:?}, again {again:?}, drop {drop:?}");
     assert!(traced.policy().holds(2, &Tables::from(&image))?);
-    assert!(first.as_millis() < 20 && again.as_millis() < 20, "{first:?}, {again:?}");
+    // The promise is 20 ms for a release build; a debug build copies pages several times slower.
+    let limit = if cfg!(debug_assertions) { 100 } else { 20 };
+    assert!(first.as_millis() < limit && again.as_millis() < limit, "{first:?}, {again:?}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{CliResult, Global, running};
-use crate::{control, daemon};
+use crate::{control, daemon, policy};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -29,6 +29,10 @@ pub struct Metrics(pub Option<SocketAddr>);
 pub fn run(global: &Global, args: &RunArgs) -> CliResult {
     daemon::log::init();
     let (instance, catalogue) = (global.instance(), global.catalogue()?);
+    // Before the lock: who tries a broken file beside a running daemon wants to hear of the file.
+    if let Some(Err(report)) = args.host.as_deref().map(|host| policy::load_trusted(host, &catalogue)) {
+        return running::reported(control::ControlError::Policy(report));
+    }
     let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
     let started = match control::start(&instance, &catalogue, args.host.as_deref()) {
         Ok(started) => started,

@@ -23,8 +23,8 @@ pub fn set_modes(
     directions: &[Direction],
     mode: Mode,
 ) -> Result<(), ControlError> {
-    let mut state = instance.running()?;
     let _lock = instance.lock()?;
+    let mut state = instance.running()?;
     let mut maps = PolicyMaps::open(&instance.pins)?;
     let now = Clock::open(&instance.pins)?.now(state.ticks_per_second)?;
     let switch = maps.switch()?;

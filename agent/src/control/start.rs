@@ -60,11 +60,17 @@ pub fn start(
     let mut state = prepare(instance, &policy)?;
     let nets = protected(&policy, &names)?;
     write(instance, &policy, &mut state, nets)?;
-    let covered = cover(instance, &policy, &names, &mut state);
-    instance.remember(&state)?;
-    covered?;
+    // From here on this policy is in force, whatever an interface says to its programs.
     instance.keep_host_file(&policy.report.source.text)?;
-    Ok(Started { policy, state })
+    let covered = cover(instance, &policy, &names, &mut state);
+    if covered.is_err() && instance.pins.links()?.is_empty() {
+        // A first start that reaches no interface leaves nothing.
+        instance.pins.remove_all()?;
+        instance.forget()?;
+    } else {
+        instance.remember(&state)?;
+    }
+    covered.map(|()| Started { policy, state })
 }
 
 /// Maps, clock and state, as they were left or new.
@@ -168,7 +174,6 @@ pub(super) fn write(
     }
     let next = Posture::new(generation, ingress, egress);
     if next != current {
-        // Remembered before the store: a crash between the two leaves the old policy and a larger number.
         let previous = if current.generation() == 0 { next } else { current };
         maps.set_switch(Switch::settled(next, previous))?;
     }
@@ -217,6 +222,8 @@ pub fn protect_again(
     nets: Vec<IpNet>,
 ) -> Result<(), ControlError> {
     let _lock = instance.lock()?;
+    // A command may have changed the modes since.
+    *state = instance.running()?;
     write(instance, policy, state, nets)?;
     Ok(instance.remember(state)?)
 }
@@ -232,6 +239,7 @@ pub fn cover_again(
     state: &mut State,
 ) -> Result<(), ControlError> {
     let _lock = instance.lock()?;
+    *state = instance.running()?;
     let covered = cover(instance, policy, names, state);
     instance.remember(state)?;
     covered

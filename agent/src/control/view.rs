@@ -93,11 +93,13 @@ impl View {
     /// The kernel does not say.
     pub fn standings(&self) -> Result<Vec<(String, Direction, Standing)>, ControlError> {
         let _lock = self.instance.lock()?;
+        // Under the lock no command changes the mode between the question and the proof.
+        let posture = self.maps.switch()?.posture(|| self.now.ticks);
         let mut standings = Vec::new();
         for name in self.state.interfaces.keys() {
             let slot = self.state.slots.get(name).copied().unwrap_or_default();
             for direction in Direction::ALL {
-                let standing = verify::standing(&self.instance.pins, name, slot, direction, self.posture)?;
+                let standing = verify::standing(&self.instance.pins, name, slot, direction, posture)?;
                 standings.push((name.clone(), direction, standing));
             }
         }

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod reading;
 pub mod state;
 
+pub mod timed;
 pub mod traced;
 pub mod verify;
 

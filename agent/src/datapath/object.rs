@@ -1,17 +1,17 @@
 //! The kernel programs as they were built, and what is set in them before they are loaded.
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
-use portreeve_common::table::WAYS;
+use portreeve_common::{settings::Settings, table::WAYS};
 
-use super::{DatapathError, Pins};
+use super::{DatapathError, Pins, policy::PolicyMaps};
 use crate::policy::host::StateLimits;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
 pub const SHARED_MAPS: [&str; 14] = [
-    ".bss.switch",
-    ".bss.settings",
+    "SWITCH",
+    "SETTINGS",
     "CLASSES",
     "PEERINGS",
     "PEERS",
@@ -29,7 +29,18 @@ pub const SHARED_MAPS: [&str; 14] = [
 /// Where the clock program leaves the time; pinned, so that commands can ask it while no daemon runs.
 pub const CLOCK: &str = "CLOCK";
 
-/// Two words that those who aim at a bucket of the state tables would have to know.
+/// What a shared map is called in the object: those that the programs address directly are sections of it, and bpffs
+/// takes no dots.
+#[must_use]
+pub fn in_object(name: &'static str) -> &'static str {
+    match name {
+        "SWITCH" => ".bss.switch",
+        "SETTINGS" => ".bss.settings",
+        name => name,
+    }
+}
+
+/// Words that those who aim at a bucket of the state tables would have to know.
 pub type Secret = [u64; 2];
 
 /// Sets of the state tables: powers of two.
@@ -100,17 +111,24 @@ pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathErro
     let Globals { slot, secret, sets, traced } = globals;
     let traced = u32::from(*traced);
     let words = [sets.established, sets.embryonic];
+    // Of a section that is a map, aya writes the first content even into one that is pinned already: what is in force
+    // has to be that content, or every load would undo the policy. The instance's lock keeps it from changing.
+    let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?;
+    let (switch, settings) =
+        direct.as_ref().map_or((0, [Settings::default(); 2]), |now| (now.switch, now.settings));
     let mut loader = EbpfLoader::new();
     loader
         .override_global("INTERFACE", slot, true)
         .override_global("TRACED", &traced, true)
         .override_global("SECRET", secret, true)
         .override_global("SETS", &words, true)
+        .override_global("SWITCH", &switch, true)
+        .override_global("SETTINGS", &settings, true)
         .map_max_entries("ESTABLISHED", sets.established)
         .map_max_entries("EMBRYONIC", sets.embryonic);
     if let Some(pins) = pins {
         for name in SHARED_MAPS.into_iter().chain([CLOCK]) {
-            loader.map_pin_path(name, pins.map(name));
+            loader.map_pin_path(in_object(name), pins.map(name));
         }
     }
     loader.load(OBJECT).map_err(|error| DatapathError::Object(Box::new(error)))

@@ -75,10 +75,9 @@ impl Pins {
         &self.root
     }
 
-    /// A map's pin. bpffs takes no dots: global data of a section `.bss.name` is pinned as `NAME`.
+    /// A map's pin.
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
-        let name = name.strip_prefix(".bss.").map_or_else(|| name.to_owned(), str::to_uppercase);
         self.root.join("maps").join(name)
     }
 
@@ -103,7 +102,7 @@ impl Pins {
     /// Whether anything of this instance is in the kernel.
     #[must_use]
     pub fn exist(&self) -> bool {
-        self.map("SWITCH").exists()
+        self.map("SWITCH").exists() && self.map("SETTINGS").exists()
     }
 
     /// Makes the folders; mounts the bpffs at its usual place if the default is used and nobody did.

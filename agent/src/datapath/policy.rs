@@ -13,13 +13,17 @@ use portreeve_common::{
 use super::{DatapathError, Pins};
 use crate::image::Image;
 
-const SWITCH: &str = ".bss.switch";
-const SETTINGS: &str = ".bss.settings";
 /// As in the kernel programs' `maps`.
 const WORDS: usize = 2_048;
 const PEERINGS: usize = 64;
 const BUCKETS: usize = 32;
 const HALVES: u32 = 2;
+
+/// What the programs address directly, as it lies in the kernel.
+pub(super) struct Direct {
+    pub(super) switch: u64,
+    pub(super) settings: [Settings; HALVES as usize],
+}
 
 /// What one generation consists of.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +76,8 @@ impl PolicyMaps {
         mut map: impl FnMut(&'static str) -> Result<Map, DatapathError>,
     ) -> Result<Self, DatapathError> {
         Ok(Self {
-            switch: typed(SWITCH, map(SWITCH)?)?,
-            settings: typed(SETTINGS, map(SETTINGS)?)?,
+            switch: typed("SWITCH", map("SWITCH")?)?,
+            settings: typed("SETTINGS", map("SETTINGS")?)?,
             classes: typed("CLASSES", map("CLASSES")?)?,
             peerings: typed("PEERINGS", map("PEERINGS")?)?,
             peers: typed("PEERS", map("PEERS")?)?,
@@ -86,7 +90,7 @@ impl PolicyMaps {
     /// # Errors
     /// The map can't be read.
     pub fn switch(&self) -> Result<Switch, DatapathError> {
-        self.switch.get(&0, 0).map(Switch::from_word).map_err(|error| failed(SWITCH, error))
+        self.switch.get(&0, 0).map(Switch::from_word).map_err(|error| failed("SWITCH", error))
     }
 
     /// Makes a generation or a mode current, in every program at once.
@@ -94,7 +98,7 @@ impl PolicyMaps {
     /// # Errors
     /// The map can't be written.
     pub fn set_switch(&mut self, switch: Switch) -> Result<(), DatapathError> {
-        self.switch.set(0, switch.word(), 0).map_err(|error| failed(SWITCH, error))
+        self.switch.set(0, switch.word(), 0).map_err(|error| failed("SWITCH", error))
     }
 
     /// Settings of a generation.
@@ -102,19 +106,30 @@ impl PolicyMaps {
     /// # Errors
     /// The map can't be read.
     pub fn settings(&self, generation: u16) -> Result<Settings, DatapathError> {
-        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed(SETTINGS, error))?;
+        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?;
         Ok(if half(generation) == 0 { even } else { odd })
     }
 
-    /// Writes a generation's settings, in force or not.
+    /// Writes a generation's settings, in force or not; the other half is written as it stands.
     ///
     /// # Errors
     /// The map can't be written.
     pub fn set_settings(&mut self, generation: u16, settings: &Settings) -> Result<(), DatapathError> {
-        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed(SETTINGS, error))?;
-        // The other half's bytes stay what they are.
+        let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?;
         let both = if half(generation) == 0 { [*settings, odd] } else { [even, *settings] };
-        self.settings.set(0, both, 0).map_err(|error| failed(SETTINGS, error))
+        self.settings.set(0, both, 0).map_err(|error| failed("SETTINGS", error))
+    }
+
+    /// What is pinned of it.
+    ///
+    /// # Errors
+    /// A map can't be read.
+    pub(super) fn direct(pins: &Pins) -> Result<Direct, DatapathError> {
+        let Self { switch, settings, .. } = Self::open(pins)?;
+        Ok(Direct {
+            switch: switch.get(&0, 0).map_err(|error| failed("SWITCH", error))?,
+            settings: settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?,
+        })
     }
 
     /// Writes a generation's tables into its half; pages that stand there already are left alone.

@@ -51,8 +51,9 @@ impl Traced {
             load(&mut ebpf, hook)?;
         }
         let trace = ebpf.take_map("TRACE").ok_or(DatapathError::Missing("TRACE"))?;
-        let mut policy =
-            PolicyMaps::from_maps(|name| ebpf.take_map(name).ok_or(DatapathError::Missing(name)))?;
+        let mut policy = PolicyMaps::from_maps(|name| {
+            ebpf.take_map(object::in_object(name)).ok_or(DatapathError::Missing(name))
+        })?;
         policy.write(GENERATION, tables)?;
         let posture = Posture::new(GENERATION, Mode::Enforce, Mode::Enforce);
         policy.set_switch(Switch::settled(posture, posture))?;

@@ -74,7 +74,7 @@ impl Simulation {
     /// The same by the short way where that decides, as the kernel programs do it.
     pub fn judge_quickly<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
         quick::plain(packet, direction)
-            .and_then(|plain| quick::judge(&plain, direction, self))
+            .and_then(|plain| quick::judge(&plain, direction, self).decision())
             .unwrap_or_else(|| self.judge(packet, direction))
     }
 }

@@ -61,7 +61,7 @@ const LAB: [Need; 13] = [
 ];
 
 /// Tools that we did not write, for the suites to send, record and compare with.
-const SUITES: [Need; 8] = [
+const SUITES: [Need; 9] = [
     need("tcpdump", "tcpdump"),
     need("tcpreplay", "tcpreplay"),
     // Debian's own python has Debian's modules; another one that comes first on the path hasn't.
@@ -71,6 +71,7 @@ const SUITES: [Need; 8] = [
     need("iptables", "iptables"),
     need("hping3", "hping3"),
     need("xdp-loader", "xdp-tools"),
+    need("bpftool", "bpftool"),
 ];
 
 const BENCH: [Need; 5] = [

@@ -1,0 +1,125 @@
+//! The kernel programs loaded to be timed: as they would be attached, beside programs that do nothing.
+
+use std::time::Duration;
+
+use aya::{
+    Ebpf, TestRun, TestRunOptions,
+    programs::{Program, ProgramError},
+};
+use portreeve_common::switch::{Mode, Posture, Switch};
+
+use super::{
+    DatapathError,
+    object::{self, Globals, Secret, Sets},
+    policy::{PolicyMaps, Tables},
+};
+
+/// Its generation: the first.
+const GENERATION: u16 = 1;
+
+/// A program that can be timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timing {
+    /// Nothing, at XDP.
+    EmptyXdp,
+    /// Nothing, at TC.
+    EmptyTc,
+    /// Ingress at XDP.
+    Xdp,
+    /// Ingress at TC.
+    Ingress,
+    /// Egress at TC.
+    Egress,
+}
+
+impl Timing {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::EmptyXdp, Self::EmptyTc, Self::Xdp, Self::Ingress, Self::Egress];
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::EmptyXdp => "empty_xdp",
+            Self::EmptyTc => "empty_tc",
+            Self::Xdp => "ingress_xdp",
+            Self::Ingress => "ingress_tc",
+            Self::Egress => "egress_tc",
+        }
+    }
+}
+
+/// What one run of a program gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// The mean over its repetitions, whole nanoseconds.
+    pub mean: Duration,
+    /// What the program returned last.
+    pub returned: u32,
+}
+
+/// Programs and maps of their own, pinned nowhere; they are gone with this value.
+pub struct Timed {
+    ebpf: Ebpf,
+    /// The policy's maps, to change it.
+    pub policy: PolicyMaps,
+}
+
+impl Timed {
+    /// Loads the programs with a policy, enforced both ways.
+    ///
+    /// # Errors
+    /// The kernel refuses a program or a map.
+    pub fn load(tables: &Tables<'_>, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
+        let mut ebpf = object::load(&Globals { slot: 0, secret, sets, traced: false }, None)?;
+        for timing in Timing::ALL {
+            let name = timing.program();
+            let failed = |error| DatapathError::program(name, format!("cannot load {name}"), error);
+            load(ebpf.program_mut(name).ok_or(DatapathError::Missing(name))?).map_err(failed)?;
+        }
+        let mut policy =
+            PolicyMaps::from_maps(|name| ebpf.take_map(name).ok_or(DatapathError::Missing(name)))?;
+        policy.write(GENERATION, tables)?;
+        let posture = Posture::new(GENERATION, Mode::Enforce, Mode::Enforce);
+        policy.set_switch(Switch::settled(posture, posture))?;
+        Ok(Self { ebpf, policy })
+    }
+
+    /// Runs a frame `repeat` times in a row.
+    ///
+    /// # Errors
+    /// The kernel does not run it.
+    pub fn run(&self, timing: Timing, frame: &[u8], repeat: u32) -> Result<Run, DatapathError> {
+        let name = timing.program();
+        let failed =
+            |error| DatapathError::program(name, format!("cannot run a frame through {name}"), error);
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let result = match self.ebpf.program(name).ok_or(DatapathError::Missing(name))? {
+            Program::Xdp(program) => program.test_run(options).map_err(failed)?,
+            Program::SchedClassifier(program) => program.test_run(options).map_err(failed)?,
+            _ => return Err(DatapathError::Missing(name)),
+        };
+        Ok(Run { mean: result.duration, returned: result.return_value })
+    }
+
+    /// Instructions that the verifier followed in a program, where the kernel tells.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn verified(&self, timing: Timing) -> Result<Option<u32>, DatapathError> {
+        let name = timing.program();
+        let failed = |error| DatapathError::program(name, format!("cannot look at {name}"), error);
+        let info = match self.ebpf.program(name).ok_or(DatapathError::Missing(name))? {
+            Program::Xdp(program) => program.info().map_err(failed)?,
+            Program::SchedClassifier(program) => program.info().map_err(failed)?,
+            _ => return Err(DatapathError::Missing(name)),
+        };
+        Ok(info.verified_instruction_count())
+    }
+}
+
+fn load(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::Xdp(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
