@@ -87,7 +87,10 @@ fn metrics_agree_with_drops() -> Result<()> {
                 let counts = list(&drops, "ports")?.iter().filter(here).map(|row| row[counter].as_u64());
                 let sum: u64 = counts.flatten().sum();
                 assert_eq!(sum, sum_of(&metrics, name, &labels)?, "{counter} {direction} {protocol}");
-                assert!(sum > 0 || (direction, protocol) != ("ingress", "tcp"), "{counter}: nothing to compare");
+                assert!(
+                    sum > 0 || (direction, protocol) != ("ingress", "tcp"),
+                    "{counter}: nothing to compare"
+                );
             }
         }
     }
@@ -132,7 +135,12 @@ const fn broken(
 const BROKEN: [Broken; 7] = [
     broken("unknown role", "role = \"ied\"", "role = \"ide\"", &["host.toml:12:8", "`ide`", "`ied`"]),
     broken("unknown option", "offering =", "ofering =", &["host.toml:13:13", "`ofering`", "`offering`"]),
-    broken("unknown peer", "dns_servers =", "dns_server =", &["host.toml:15:", "`dns_server`", "`dns_servers`"]),
+    broken(
+        "unknown peer",
+        "dns_servers =",
+        "dns_server =",
+        &["host.toml:15:", "`dns_server`", "`dns_servers`"],
+    ),
     broken("wrong type", "port = 8883", "port = true", &["host.toml:24:8", "port"]),
     broken("prefix out of range", "\"192.0.2.0/24\"", "\"192.0.2.0/33\"", &["host.toml:16:", "192.0.2.0/33"]),
     broken("port 70000", "port = 8883", "port = 70000", &["host.toml:24:8", "70000", "65535"]),
@@ -194,7 +202,9 @@ fn detach_leaves_nothing() -> Result<()> {
             assert!(!link.contains("xdp"), "{link}");
             let qdiscs = site.edge.run(["tc", "qdisc", "show"])?.ok()?.stdout;
             assert!(!qdiscs.contains("clsact") && !qdiscs.contains("ingress"), "{qdiscs}");
-            wait_for("the daemon has nothing left to watch", PATIENCE, || Ok(site.daemon.ended()?.is_some()))?;
+            wait_for("the daemon has nothing left to watch", PATIENCE, || {
+                Ok(site.daemon.ended()?.is_some())
+            })?;
             // The kernel frees them a moment later.
             wait_for("programs, links and maps are gone", PATIENCE, || site::all_gone(&site.edge, &objects))?;
             site.page(&site.intruder, FORGOTTEN)?.ok()?;

@@ -87,7 +87,7 @@ impl Conversation {
         match random.u8(..16) {
             // A forged acknowledgement, and one of data sent early.
             0 => self.ends.next[callee as usize] = random.u32(..),
-            1 => self.segment(callee, PSH | ACK, random.usize(1..64)),
+            1 => self.segment(callee, PSH | ACK, random.u16(1..64)),
             2 => self.report(random),
             _ => {}
         }
@@ -107,7 +107,7 @@ impl Conversation {
                 1 => self.segment(direction, SYN, 0),
                 2 => self.segment(direction, SYN | ACK, 0),
                 3 => self.segment(direction, FIN | ACK, 0),
-                _ => self.segment(direction, PSH | ACK, random.usize(..64)),
+                _ => self.segment(direction, PSH | ACK, random.u16(..64)),
             }
         }
     }
@@ -249,14 +249,14 @@ impl Conversation {
         }
     }
 
-    fn segment(&mut self, direction: Direction, flags: u8, length: usize) {
+    fn segment(&mut self, direction: Direction, flags: u8, length: u16) {
         let sequence = self.ends.next[direction as usize];
         let other = self.ends.next[direction.opposite() as usize];
         let acknowledgment = if flags & ACK == 0 { 0 } else { other };
         let frame = self.ends.frame(direction).body(Body::Tcp { flags, sequence, acknowledgment });
-        let taken = length as u32 + u32::from(flags & (SYN | FIN) != 0);
+        let taken = u32::from(length) + u32::from(flags & (SYN | FIN) != 0);
         self.ends.next[direction as usize] = sequence.wrapping_add(taken);
-        self.say(direction, frame.payload(vec![0; length]));
+        self.say(direction, frame.payload(vec![0; length.into()]));
     }
 
     fn say(&mut self, direction: Direction, frame: Frame) {

@@ -129,9 +129,8 @@ impl Site {
     /// What `drops` says of a TCP port.
     pub(crate) fn port(&self, direction: &str, port: u16) -> Result<Drops> {
         let drops = self.json("drops")?;
-        let here = |row: &&Value| {
-            row["direction"] == direction && row["protocol"] == "tcp" && row["port"] == port
-        };
+        let here =
+            |row: &&Value| row["direction"] == direction && row["protocol"] == "tcp" && row["port"] == port;
         let row = list(&drops, "ports")?.iter().find(here);
         let count = |name: &str| row.and_then(|row| row[name].as_u64()).unwrap_or_default();
         Ok(Drops { dropped: count("dropped"), would_drop: count("would_drop") })
