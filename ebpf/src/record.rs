@@ -122,7 +122,8 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
         return 0;
     }
     reason(mode, direction, decision, weight);
-    if decision.passes() || !headers.is_ip() {
+    // Without an end there was no IP header to read: nobody to name.
+    if decision.passes() || headers.end == 0 {
         return 0;
     }
     if headers.has_number() {
