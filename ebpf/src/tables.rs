@@ -129,12 +129,7 @@ pub(crate) fn judge(sight: &Sight, direction: Direction, generation: u16, now: u
 
 /// Judges a packet that may go the short way.
 #[inline(always)]
-pub(crate) fn judge_quickly(
-    plain: &Plain,
-    direction: Direction,
-    generation: u16,
-    now: u64,
-) -> Outcome {
+pub(crate) fn judge_quickly(plain: &Plain, direction: Direction, generation: u16, now: u64) -> Outcome {
     quick::judge(plain, direction, &KernelTables::new(generation, now))
 }
 
