@@ -1,7 +1,7 @@
 //! The decision core: what a packet is, what the policy says of it, and what is counted.
 //!
 //! The kernel programs and user space run these very lines, in two steps. [`look`] reads a packet, which implements
-//! [`Packet`]; [`decide`] judges what was seen by policy and state, which implement [`Tables`].
+//! [`Packet`]; [`decide()`] judges what was seen by policy and state, which implement [`Tables`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
 #![expect(
