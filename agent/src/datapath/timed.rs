@@ -1,5 +1,4 @@
 //! The kernel programs loaded to be timed: as they would be attached, beside programs that do nothing.
-#![expect(clippy::wildcard_enum_match_arm, reason = "aya has thirty program types, the object has two")]
 
 use std::time::Duration;
 
