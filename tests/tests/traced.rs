@@ -67,6 +67,10 @@ fn a_policy_is_judged_by_the_kernel() -> Result<()> {
         assert_eq!(ask(&syn([203, 0, 113, 7], 443)?)?.0, Reason::WrongPeer);
         assert_eq!(ask(&syn([198, 51, 100, 7], 23)?)?, (Reason::NoRule, None));
         assert_eq!(ask(&[0; 10])?, (Reason::Malformed, None));
+        // Linux runs no IP packet at TC whose header is cut.
+        for cut in 14..54 {
+            assert_eq!(ask(&syn([198, 51, 100, 7], 443)?[..cut])?, (Reason::Malformed, None), "{cut} bytes");
+        }
         let mut long = syn([198, 51, 100, 7], 23)?;
         long.resize(9_000, 0);
         assert_eq!(ask(&long)?.0, Reason::NoRule);

@@ -1,11 +1,10 @@
 //! The kernel programs loaded to be timed: as they would be attached, beside programs that do nothing.
-#![expect(clippy::wildcard_enum_match_arm, reason = "aya has thirty program types, the object has two")]
 
 use std::time::Duration;
 
 use aya::{
     Ebpf, TestRun, TestRunOptions,
-    programs::{Program, ProgramError},
+    programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use portreeve_common::switch::{Mode, Posture, Switch};
 
@@ -36,6 +35,10 @@ pub enum Timing {
 impl Timing {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::EmptyXdp, Self::EmptyTc, Self::Xdp, Self::Ingress, Self::Egress];
+
+    const fn is_xdp(self) -> bool {
+        matches!(self, Self::EmptyXdp | Self::Xdp)
+    }
 
     const fn program(self) -> &'static str {
         match self {
@@ -74,7 +77,8 @@ impl Timed {
         for timing in Timing::ALL {
             let name = timing.program();
             let failed = |error| DatapathError::program(name, format!("cannot load {name}"), error);
-            load(ebpf.program_mut(name).ok_or(DatapathError::Missing(name))?).map_err(failed)?;
+            let program = ebpf.program_mut(name).ok_or(DatapathError::Missing(name))?;
+            load(timing, program).map_err(failed)?;
         }
         let mut policy =
             PolicyMaps::from_maps(|name| ebpf.take_map(name).ok_or(DatapathError::Missing(name)))?;
@@ -93,10 +97,13 @@ impl Timed {
         let failed =
             |error| DatapathError::program(name, format!("cannot run a frame through {name}"), error);
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-        let result = match self.ebpf.program(name).ok_or(DatapathError::Missing(name))? {
-            Program::Xdp(program) => program.test_run(options).map_err(failed)?,
-            Program::SchedClassifier(program) => program.test_run(options).map_err(failed)?,
-            _ => return Err(DatapathError::Missing(name)),
+        let program = self.ebpf.program(name).ok_or(DatapathError::Missing(name))?;
+        let result = if timing.is_xdp() {
+            let program: &Xdp = program.try_into().map_err(failed)?;
+            program.test_run(options).map_err(failed)?
+        } else {
+            let program: &SchedClassifier = program.try_into().map_err(failed)?;
+            program.test_run(options).map_err(failed)?
         };
         Ok(Run { mean: result.duration, returned: result.return_value })
     }
@@ -108,19 +115,24 @@ impl Timed {
     pub fn verified(&self, timing: Timing) -> Result<Option<u32>, DatapathError> {
         let name = timing.program();
         let failed = |error| DatapathError::program(name, format!("cannot look at {name}"), error);
-        let info = match self.ebpf.program(name).ok_or(DatapathError::Missing(name))? {
-            Program::Xdp(program) => program.info().map_err(failed)?,
-            Program::SchedClassifier(program) => program.info().map_err(failed)?,
-            _ => return Err(DatapathError::Missing(name)),
+        let program = self.ebpf.program(name).ok_or(DatapathError::Missing(name))?;
+        let info = if timing.is_xdp() {
+            let program: &Xdp = program.try_into().map_err(failed)?;
+            program.info().map_err(failed)?
+        } else {
+            let program: &SchedClassifier = program.try_into().map_err(failed)?;
+            program.info().map_err(failed)?
         };
         Ok(info.verified_instruction_count())
     }
 }
 
-fn load(program: &mut Program) -> Result<(), ProgramError> {
-    match program {
-        Program::Xdp(program) => program.load(),
-        Program::SchedClassifier(program) => program.load(),
-        _ => Err(ProgramError::UnexpectedProgramType),
+fn load(timing: Timing, program: &mut Program) -> Result<(), ProgramError> {
+    if timing.is_xdp() {
+        let program: &mut Xdp = program.try_into()?;
+        program.load()
+    } else {
+        let program: &mut SchedClassifier = program.try_into()?;
+        program.load()
     }
 }

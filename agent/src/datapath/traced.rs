@@ -10,6 +10,7 @@ use aya::{
 use portreeve_common::{
     Direction, Reason,
     class::RuleId,
+    number::ethertype,
     switch::{Mode, Posture, Switch},
     trace::Trace,
 };
@@ -23,6 +24,10 @@ use super::{
 
 /// Frames shorter than an Ethernet header are not run by the kernel.
 const SHORTEST: usize = 14;
+/// IP packets at TC without a whole header are not run either; the programs would find no header to read.
+const SHORTEST_V4: usize = SHORTEST + 20;
+/// As above, for IPv6.
+const SHORTEST_V6: usize = SHORTEST + 40;
 /// Frames longer than a page less headroom and tailroom are not run by the kernel (`net/bpf/test_run.c`).
 const LONGEST: usize = 3_400;
 /// Its generation: the first.
@@ -71,7 +76,7 @@ impl Traced {
         hook: Hook,
         now: u64,
     ) -> Result<(Reason, Option<RuleId>), DatapathError> {
-        if frame.len() < SHORTEST {
+        if frame.len() < shortest(frame, hook) {
             return Ok((Reason::Malformed, None));
         }
         let trace = |error| failed("TRACE", error);
@@ -102,6 +107,17 @@ impl Traced {
     fn run(&self, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
         let program = self.ebpf.program(hook.program()).ok_or(DatapathError::Missing(hook.program()))?;
         run(program, frame, hook, repeat)
+    }
+}
+
+/// What the kernel runs at least (`bpf_prog_test_run_skb` in `net/bpf/test_run.c`): below it no IP header is whole, which
+/// makes the frame malformed.
+fn shortest(frame: &[u8], hook: Hook) -> usize {
+    let ethertype = frame.get(SHORTEST - 2..SHORTEST).and_then(|bytes| bytes.try_into().ok());
+    match ethertype.map(u16::from_be_bytes) {
+        Some(ethertype::IPV4) if hook != Hook::Xdp => SHORTEST_V4,
+        Some(ethertype::IPV6) if hook != Hook::Xdp => SHORTEST_V6,
+        _ => SHORTEST,
     }
 }
 

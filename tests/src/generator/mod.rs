@@ -1,5 +1,9 @@
 //! Frames by chance: valid and mutated, over few enough addresses and ports that rules and flows are hit.
 
+mod traffic;
+
+mod conversation;
+
 mod choices;
 mod mutation;
 mod pool;
@@ -9,10 +13,12 @@ mod strategy;
 use portreeve_common::Direction;
 
 pub use choices::Choices;
+pub use conversation::{Conversation, Line};
 pub use mutation::mutate;
 pub use pool::Pool;
 pub use recipe::Recipe;
 pub use strategy::{any_frame, any_step, any_valid_frame};
+pub use traffic::{Timed, Traffic};
 
 use crate::{frame::Frame, step::Step};
 

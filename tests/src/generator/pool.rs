@@ -37,3 +37,19 @@ impl Default for Pool {
         }
     }
 }
+
+impl Pool {
+    /// With addresses that no flow may have: not the host's, groups, broadcast, loopback; and some on the link.
+    #[must_use]
+    pub fn with_strangers() -> Self {
+        let mut pool = Self::default();
+        // Mostly the host's own.
+        pool.locals = pool.locals.repeat(16);
+        let locals = ["192.0.2.77", "192.0.2.255", "224.0.0.1", "2001:db8:1::77", "ff02::1", "fe80::10"];
+        let peers = ["127.0.0.1", "192.0.2.10", "0.0.0.0", "fe80::1", "::", "2001:db8:1::10"];
+        pool.peers = pool.peers.repeat(6);
+        pool.locals.extend(locals.map(|text| text.parse::<IpAddr>().expect("an address")));
+        pool.peers.extend(peers.map(|text| text.parse::<IpAddr>().expect("an address")));
+        pool
+    }
+}
