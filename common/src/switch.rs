@@ -3,7 +3,7 @@
 use crate::Direction;
 
 /// Whether a drop drops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// A drop is counted as a would-drop, and passes.
     Observe,
@@ -12,6 +12,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// 1 for a drop that only would have been one, else 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn would(self) -> u64 {
+        match self {
+            Self::Observe => 1,
+            Self::Enforce => 0,
+        }
+    }
+
     /// The word of host files and outputs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -37,6 +47,13 @@ impl Posture {
         Self(generation & Self::GENERATION | ingress | egress)
     }
 
+    /// A generation, whatever its modes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(generation: u16) -> Self {
+        Self(generation & Self::GENERATION)
+    }
+
     /// The generation; its lowest bit says which half of the tables holds it.
     #[inline(always)]
     #[must_use]
@@ -53,6 +70,18 @@ impl Posture {
             Direction::Egress => 1 << 15,
         };
         if self.0 & bit != 0 { Mode::Enforce } else { Mode::Observe }
+    }
+
+    /// 1 where a drop of this direction only would have been one, else 0: a number, since the kernel has no use for
+    /// the branch that an enum makes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn would(self, direction: Direction) -> u64 {
+        let enforces = match direction {
+            Direction::Ingress => self.0 >> 14,
+            Direction::Egress => self.0 >> 15,
+        };
+        (enforces as u64 & 1) ^ 1
     }
 
     /// The same with another mode for one direction.

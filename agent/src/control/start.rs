@@ -85,7 +85,7 @@ fn prepare(instance: &Instance, policy: &Policy) -> Result<State, ControlError> 
     };
     if !known || !pins.clock().exists() {
         let sets = sets(instance, policy)?;
-        let globals = Globals { slot: 0, secret: state.secret, sets, traced: false };
+        let globals = Globals { slot: 0, secret: state.secret, sets };
         // Remembered first: maps without the secret that they were filled with are of no use.
         instance.remember(&state)?;
         let mut ebpf = object::load(&globals, Some(pins))?;
@@ -264,7 +264,7 @@ fn cover(
     let sets = sets(instance, policy)?;
     let mut refused = None;
     for name in names {
-        let globals = Globals { slot: state.slot(name)?, secret: state.secret, sets, traced: false };
+        let globals = Globals { slot: state.slot(name)?, secret: state.secret, sets };
         match attach::attach(&instance.pins, name, policy.host.enforcement.hook, &globals) {
             Ok(cover) => {
                 if let Some(why) = &cover.fallback {

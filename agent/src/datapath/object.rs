@@ -1,17 +1,21 @@
 //! The kernel programs as they were built, and what is set in them before they are loaded.
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
-use portreeve_common::{settings::Settings, table::WAYS};
+use portreeve_common::table::WAYS;
 
-use super::{DatapathError, Pins, policy::PolicyMaps};
+use super::{
+    DatapathError, Pins,
+    policy::{Direct, PolicyMaps},
+};
 use crate::policy::host::StateLimits;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
-pub const SHARED_MAPS: [&str; 14] = [
+pub const SHARED_MAPS: [&str; 15] = [
     "SWITCH",
     "SETTINGS",
+    "DOCUMENTED",
     "CLASSES",
     "PEERINGS",
     "PEERS",
@@ -36,6 +40,7 @@ pub fn in_object(name: &'static str) -> &'static str {
     match name {
         "SWITCH" => ".bss.switch",
         "SETTINGS" => ".bss.settings",
+        "DOCUMENTED" => ".bss.documented",
         name => name,
     }
 }
@@ -61,8 +66,6 @@ pub struct Globals {
     pub secret: Secret,
     /// Of the state tables.
     pub sets: Sets,
-    /// To be asked, not to be attached.
-    pub traced: bool,
 }
 
 impl Sets {
@@ -108,22 +111,20 @@ const WAYS_U32: u32 = WAYS as u32;
 /// # Errors
 /// The kernel refuses a map, or a pinned map has another form.
 pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathError> {
-    let Globals { slot, secret, sets, traced } = globals;
-    let traced = u32::from(*traced);
-    let words = [sets.established, sets.embryonic];
+    let Globals { slot, secret, sets } = globals;
     // Of a section that is a map, aya writes the first content even into one that is pinned already: what is in force
     // has to be that content, or every load would undo the policy. The instance's lock keeps it from changing.
     let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?;
-    let (switch, settings) =
-        direct.as_ref().map_or((0, [Settings::default(); 2]), |now| (now.switch, now.settings));
+    let Direct { switch, settings, documented } = direct.unwrap_or_default();
     let mut loader = EbpfLoader::new();
     loader
         .override_global("INTERFACE", slot, true)
-        .override_global("TRACED", &traced, true)
         .override_global("SECRET", secret, true)
-        .override_global("SETS", &words, true)
+        .override_global("SETS_ESTABLISHED", &sets.established, true)
+        .override_global("SETS_EMBRYONIC", &sets.embryonic, true)
         .override_global("SWITCH", &switch, true)
         .override_global("SETTINGS", &settings, true)
+        .override_global("DOCUMENTED", &*documented, true)
         .map_max_entries("ESTABLISHED", sets.established)
         .map_max_entries("EMBRYONIC", sets.embryonic);
     if let Some(pins) = pins {
