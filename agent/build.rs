@@ -1,4 +1,5 @@
 //! Builds the kernel programs into `OUT_DIR/datapath`; it installs nothing, `cargo xtask setup` does.
+#![forbid(unsafe_code)]
 
 use std::{
     env, fmt,
@@ -16,6 +17,9 @@ const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
 /// What the programs are made of besides the eBPF crate's own folder, which aya-build watches.
 const SOURCES: [&str; 4] = ["build.rs", "../common", "../Cargo.toml", "../Cargo.lock"];
 
+/// Set for the second run of this script.
+const AGAIN: &str = "PORTREEVE_BUILD_AGAIN";
+
 fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,15 +31,31 @@ fn main() -> ExitCode {
     }
 }
 
+/// aya-build takes what it has no argument for from the environment. Only another process can be given one without
+/// changing our own under the feet of whoever reads it: this script starts itself again.
 fn build() -> Result<()> {
+    let path = search_path()?;
+    let toolchain = toolchain(&path)?;
+    if env::var_os(AGAIN).is_some() {
+        let package = Package { name: "portreeve-ebpf", root_dir: "../ebpf", ..Package::default() };
+        return aya_build::build_ebpf([package], toolchain).context("the kernel programs do not build");
+    }
     for source in SOURCES {
         println!("cargo:rerun-if-changed={source}");
     }
-    let path = search_path()?;
     if !has(&path, "bpf-linker") {
         bail!(Missing("bpf-linker"));
     }
-    let toolchain = toolchain(&path)?;
+    let script = env::current_exe().context("the build script has no path")?;
+    let ended = Command::new(script).env(AGAIN, "1").envs(settings(path, &toolchain)).status();
+    if !ended.context("the build script can't be started again")?.success() {
+        // The other process has said why.
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+fn settings(path: String, toolchain: &Toolchain<'_>) -> Vec<(&'static str, String)> {
     let mut settings = vec![
         // The kernel programs want whole-program optimisation, whatever the agent's profile says.
         ("CARGO_PROFILE_RELEASE_LTO", "true".to_owned()),
@@ -51,12 +71,7 @@ fn build() -> Result<()> {
             settings.push(("RUSTC_BOOTSTRAP", "aya_ebpf".to_owned()));
         }
     }
-    for (name, value) in settings {
-        // SAFETY: this build script has not started a thread yet, so nothing reads the environment meanwhile.
-        unsafe { env::set_var(name, value) };
-    }
-    let package = Package { name: "portreeve-ebpf", root_dir: "../ebpf", ..Package::default() };
-    aya_build::build_ebpf([package], toolchain).context("the kernel programs do not build")
+    settings
 }
 
 /// `PATH`, then where `cargo install` puts programs: not every shell has that folder on its path.
