@@ -9,6 +9,7 @@ pub mod link;
 pub mod pins;
 
 pub mod clock;
+pub mod embryonic;
 pub mod policy;
 pub mod reading;
 pub mod state;

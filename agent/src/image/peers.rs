@@ -2,10 +2,11 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, hash_map::Entry},
     net::{IpAddr, Ipv4Addr},
 };
 
+use foldhash::{HashMap, HashMapExt as _};
 use ipnet::IpNet;
 use portreeve_common::{
     Address,
