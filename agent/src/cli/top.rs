@@ -66,8 +66,8 @@ struct Row {
     bytes_per_second: Option<f64>,
 }
 
-/// What was counted at the last look, by flow.
-type Last = Option<(Instant, BTreeMap<String, (u64, u64)>)>;
+/// When it was looked, and the packets and bytes of each flow then.
+type Look = (Instant, BTreeMap<String, (u64, u64)>);
 
 /// Shows flows and drops again and again, until it is interrupted.
 ///
@@ -93,7 +93,7 @@ pub fn run(global: &Global, args: &TopArgs) -> CliResult {
     }
 }
 
-fn look(global: &Global, most: usize, last: &mut Last) -> Result<TopJson, CliError> {
+fn look(global: &Global, most: usize, last: &mut Option<Look>) -> Result<TopJson, CliError> {
     let view = running::open(global)?;
     let (now, flows) = (Instant::now(), flows::gather(&view)?.flows);
     let counts = flows.iter().map(|flow| (flow.flow.clone(), (flow.packets, flow.bytes))).collect();
@@ -110,7 +110,7 @@ fn look(global: &Global, most: usize, last: &mut Last) -> Result<TopJson, CliErr
 }
 
 /// A counter that has begun anew says nothing of its speed.
-fn row(flow: FlowJson, before: Option<&(Instant, BTreeMap<String, (u64, u64)>)>, now: Instant) -> Row {
+fn row(flow: FlowJson, before: Option<&Look>, now: Instant) -> Row {
     let rates = before.and_then(|(then, counts)| {
         let (packets, bytes) = counts.get(&flow.flow)?;
         let passed = now.duration_since(*then);
