@@ -42,12 +42,14 @@ pub const FAILED: u8 = 2;
 /// What every command's exit code means.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; nothing is wrong, or the packet passes
-  1  done, and there is something to see: `explain` dropped the packet, `drift` found drift, `status` found an
-     interface that is not as it should be
-  2  not done: a wrong command line or host file, or something could not be read; `check` found errors
+  0  done: nothing is wrong, or the packet passes
+  1  done, and there is something to see: `explain` dropped the packet,
+     `drift` found some, `status` found an interface not as it should be
+  2  not done: the command line or the host file is wrong, or something
+     could not be read; `check` found errors
 
-With --json an error is an object on standard error: {\"ok\": false, \"error\": \"…\"}.";
+With --json an error is an object on standard error:
+{\"ok\": false, \"error\": \"…\"}";
 
 /// Holds a gateway to the network flows that its vendors document.
 #[derive(Debug, Parser)]

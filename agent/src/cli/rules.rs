@@ -59,6 +59,7 @@ pub struct RuleJson<'p> {
     /// What keeps it off: `option`, `version`, `peer` or `expired`; absent when on.
     pub off: Option<Off>,
     /// Why the kernel's tables don't carry it, or a part of it, though it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub deferred: Option<String>,
     /// Why it is on, or the condition that keeps it off.
     pub why: &'p str,
@@ -123,10 +124,7 @@ pub fn text(policy: &Policy, all: bool) -> String {
 
 fn why(policy: &Policy, rule: &Rule) -> String {
     let deferred = image::deferred(rule, &policy.host.names);
-    deferred.map_or_else(
-        || rule.why.clone(),
-        |deferred| format!("{}; closed in the kernel: {deferred}", rule.why),
-    )
+    deferred.map_or_else(|| rule.why.clone(), |deferred| format!("{}; deferred: {deferred}", rule.why))
 }
 
 fn service(rule: &Rule) -> String {
