@@ -144,7 +144,7 @@ fn life(hook: &str, enforcing: &str) -> Result<()> {
     assert!(metrics.contains("portreeve_state_capacity{table=\"embryonic\"}"), "{metrics}");
     assert!(metrics.contains("portreeve_drift_findings{kind=\"undocumented-listener\"}"), "{metrics}");
     let top = site.agent.command(["top", "--once", "--json"])?.ok()?;
-    let top: serde_json::Value = serde_json::from_str(&top.stdout)?;
+    let top: Value = serde_json::from_str(&top.stdout)?;
     assert!(top["flows"][0]["packets"].as_u64() > Some(0) && top["drops"]["ports"].is_array(), "{top}");
     let few = site.agent.command(["drops", "--top", "1"])?.ok()?.stdout;
     assert!(few.contains(" more: --top 0 shows all"), "{few}");
