@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use portreeve::cli::{
-    Cli, Command, FAILED, check, drift, drops, explain, flows, modes, packs, replay, rules, run, status,
+    Cli, Command, FAILED, check, completions, drift, drops, explain, flows, man, modes, output, packs,
+    replay, rules, run, status, top,
 };
 use portreeve_common::switch::Mode;
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
+    let json = command.is_json();
     let result = match command {
         Command::Packs(args) => packs::run(&global, &args),
         Command::Check(args) => check::run(&global, &args),
@@ -21,12 +23,16 @@ fn main() -> ExitCode {
         Command::Flows(args) => flows::run(&global, &args),
         Command::Drops(args) => drops::run(&global, &args),
         Command::Drift(args) => drift::run(&global, &args),
+        Command::Top(args) => top::run(&global, &args),
         Command::Observe(args) => modes::run(&global, &args, Mode::Observe),
         Command::Enforce(args) => modes::run(&global, &args, Mode::Enforce),
         Command::Detach(args) => modes::detach(&global, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("portreeve: {:#}", anyhow::Error::new(error));
+        let report = error.report().cloned();
+        output::show_failure(&format!("{:#}", anyhow::Error::new(error)), report.as_ref(), json);
         ExitCode::from(FAILED)
     })
 }

@@ -46,10 +46,7 @@ pub fn run(global: &Global, args: &ModeArgs, mode: Mode) -> CliResult {
     let instance = global.instance();
     let directions = args.direction.map_or(Direction::ALL.to_vec(), |way| vec![way.into()]);
     control::set_modes(&instance, &global.catalogue()?, &directions, mode)?;
-    let view = match control::View::open(&instance, &global.catalogue()?) {
-        Ok(view) => view,
-        Err(error) => return running::reported(error),
-    };
+    let view = running::open(global)?;
     for (interface, direction, standing) in view.standings()? {
         output::print(&format!("{interface} {direction}: {standing}\n"))?;
     }

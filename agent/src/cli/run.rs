@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{CliResult, Global, running};
+use super::{CliResult, Global};
 use crate::{control, daemon, policy};
 
 /// Arguments of `run`.
@@ -31,13 +31,10 @@ pub fn run(global: &Global, args: &RunArgs) -> CliResult {
     let (instance, catalogue) = (global.instance(), global.catalogue()?);
     // Before the lock: who tries a broken file beside a running daemon wants to hear of the file.
     if let Some(Err(report)) = args.host.as_deref().map(|host| policy::load_trusted(host, &catalogue)) {
-        return running::reported(control::ControlError::Policy(report));
+        return Err(control::ControlError::Policy(report).into());
     }
     let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
-    let started = match control::start(&instance, &catalogue, args.host.as_deref()) {
-        Ok(started) => started,
-        Err(error) => return running::reported(error),
-    };
+    let started = control::start(&instance, &catalogue, args.host.as_deref())?;
     daemon::run(&instance, &catalogue, started, args.metrics.0)?;
     Ok(ExitCode::SUCCESS)
 }
