@@ -99,7 +99,7 @@ impl<'t> Keys<'t> {
 }
 
 /// "did you mean …?" if one of the known names is close, and all of them.
-pub(super) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> String {
+pub(in crate::policy) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> String {
     let all = known.iter().map(|known| format!("`{}`", known.as_ref())).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
         return format!("there are no {what} here");
@@ -111,7 +111,7 @@ pub(super) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> Str
 }
 
 /// The known name that a typo most likely meant.
-pub(super) fn nearest<'n, N: AsRef<str>>(name: &str, known: &'n [N]) -> Option<&'n str> {
+pub(in crate::policy) fn nearest<'n, N: AsRef<str>>(name: &str, known: &'n [N]) -> Option<&'n str> {
     // Below two thirds alike, a guess misleads more often than it helps.
     const ALIKE: f64 = 0.66;
     let name = name.to_lowercase();

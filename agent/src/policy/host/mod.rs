@@ -25,6 +25,7 @@ pub use self::{
     peers::{PeerEntry, PeerList},
     role::RoleUse,
 };
+pub(in crate::policy) use self::keys::{nearest, suggest};
 use self::{keys::Keys, value::Text};
 use super::catalogue::Catalogue;
 use crate::diagnostic::{Report, Span};
