@@ -139,3 +139,31 @@ fn repeated_rows_share_a_rule() {
     assert_eq!(first.aliases, ["GEO-MAIN-03"]);
     assert!(policy.rules.iter().all(|rule| rule.flow != "GEO-MAIN-03"));
 }
+
+const EDGE: &str = "[[role]]\npack = \"machinemetrics-edge\"\nrole = \"mm-edge\"\npeers = { dns_servers = [\"192.0.2.53\"] }\n";
+const IED: &str = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\npeers = { iem = [\"198.51.100.20\"], dns_servers = [\"192.0.2.53\"], ntp_servers = [\"192.0.2.123\"], ui_clients = \"any\" }\n";
+
+#[test]
+fn an_edge_alone_takes_nothing_in() {
+    let policy = try_compile(EDGE).unwrap();
+    assert!(policy.report.diagnostics.is_empty(), "{}", policy.report.render(false));
+    assert!(policy.rules.iter().all(|rule| rule.direction.name() == "egress"));
+}
+
+#[test]
+fn another_products_ingress_beside_an_edge_is_a_warning_that_names_both() {
+    let report = try_compile(&format!("{IED}{EDGE}")).unwrap().report.render(false);
+    assert!(report.contains("flow SIE-IED-03 of role ied"), "{report}");
+    assert!(report.contains("which role mm-edge rules out"), "{report}");
+}
+
+#[test]
+fn monitoring_of_nats_stays_on_private_networks() {
+    let dma = |peers: &str| {
+        format!("[[role]]\npack = \"dataminer\"\nrole = \"dma\"\noptions = {{ version = \"10.3.6\", nats_monitoring = true }}\npeers = {{ nats_monitors = {peers} }}\n")
+    };
+    assert!(try_compile(&dma("[\"192.0.2.90\"]")).is_ok());
+    for peers in ["\"any\"", "[\"8.8.8.0/24\"]"] {
+        refused(&dma(peers), &["peer `nats_monitors` takes private addresses only"]);
+    }
+}
