@@ -160,7 +160,9 @@ fn another_products_ingress_beside_an_edge_is_a_warning_that_names_both() {
 #[test]
 fn monitoring_of_nats_stays_on_private_networks() {
     let dma = |peers: &str| {
-        format!("[[role]]\npack = \"dataminer\"\nrole = \"dma\"\noptions = {{ version = \"10.3.6\", nats_monitoring = true }}\npeers = {{ nats_monitors = {peers} }}\n")
+        format!(
+            "[[role]]\npack = \"dataminer\"\nrole = \"dma\"\noptions = {{ version = \"10.3.6\", nats_monitoring = true }}\npeers = {{ nats_monitors = {peers} }}\n"
+        )
     };
     assert!(try_compile(&dma("[\"192.0.2.90\"]")).is_ok());
     for peers in ["\"any\"", "[\"8.8.8.0/24\"]"] {

@@ -21,7 +21,9 @@ fn every_pack_holds_what_its_document_states_and_nothing_else() {
     let mut found = Vec::new();
     for name in facts.vocabulary.keys() {
         let (pack, text) = built_in(name);
-        found.extend(facts.problems(name, &pack, &text).into_iter().map(|problem| format!("{name}: {problem}")));
+        found.extend(
+            facts.problems(name, &pack, &text).into_iter().map(|problem| format!("{name}: {problem}")),
+        );
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

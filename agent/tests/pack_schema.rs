@@ -23,7 +23,8 @@ fn schema_and_parser_know_the_same_keys() {
     let schema = schema();
     for (name, keys) in TABLES {
         let table = if name.is_empty() { &schema } else { &schema["$defs"][name] };
-        let properties: BTreeSet<_> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let properties: BTreeSet<_> =
+            table["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(properties, keys.iter().map(|key| key.name).collect(), "{name}");
         let required: BTreeSet<_> =
             table["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();

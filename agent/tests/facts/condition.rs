@@ -9,7 +9,16 @@ use super::{Fact, differs};
 
 /// One below, at and above each threshold of the documents, and main releases beside them.
 const VERSIONS: [&str; 11] = [
-    "10.0.7", "10.0.8", "10.1.0 CU10", "10.1.1", "10.1.2", "10.1.3", "10.2.0", "10.3.0 CU5", "10.3.5", "10.3.6",
+    "10.0.7",
+    "10.0.8",
+    "10.1.0 CU10",
+    "10.1.1",
+    "10.1.2",
+    "10.1.3",
+    "10.2.0",
+    "10.3.0 CU5",
+    "10.3.5",
+    "10.3.6",
     "10.4.0",
 ];
 const MODULES: [&str; 3] = ["2.9.9", "2.10.0", "2.10.1"];
@@ -51,8 +60,11 @@ fn tested(condition: &Condition, names: &mut BTreeSet<String>) {
 fn stated(role: &Role, id: &str, fact: &Json) -> Vec<String> {
     let keys = |field: &str| fact[field].as_object().into_iter().flatten().map(|(key, _)| key.clone());
     let mut names: Vec<String> = keys("opt").chain(keys("opt_not")).chain(keys("opt_any")).collect();
-    let fields = [("offering", "offering"), ("ver_ge", "version"), ("ver_lt", "version"), ("any_ver", "version")];
-    names.extend(fields.iter().filter(|(field, _)| fact.get(field).is_some()).map(|(_, name)| (*name).to_owned()));
+    let fields =
+        [("offering", "offering"), ("ver_ge", "version"), ("ver_lt", "version"), ("any_ver", "version")];
+    names.extend(
+        fields.iter().filter(|(field, _)| fact.get(field).is_some()).map(|(_, name)| (*name).to_owned()),
+    );
     if fact.get("machine").is_some() && role.option("controller").is_some() {
         names.push("controller".into());
     }
@@ -88,7 +100,9 @@ fn values(spec: &OptionSpec) -> Vec<Option<Value>> {
     };
     match spec.kind {
         OptionKind::Flag => vec![Some(Value::Flag(false)), Some(Value::Flag(true))],
-        OptionKind::Choice => spec.choices.iter().cloned().map(|choice| Some(Value::Choice(choice))).collect(),
+        OptionKind::Choice => {
+            spec.choices.iter().cloned().map(|choice| Some(Value::Choice(choice))).collect()
+        }
         OptionKind::Version => versions(&VERSIONS),
         OptionKind::Module => versions(&MODULES),
         OptionKind::Port | OptionKind::Address => vec![None],
@@ -97,7 +111,8 @@ fn values(spec: &OptionSpec) -> Vec<Option<Value>> {
 
 fn wanted(role: &Role, flow: &Flow, fact: &Json, set: &Set) -> bool {
     let entries = |field: &str| fact[field].as_object().into_iter().flatten().collect::<Vec<_>>();
-    let offered = fact["offering"].as_array().is_none_or(|list| list.iter().any(|one| is(set, "offering", one)));
+    let offered =
+        fact["offering"].as_array().is_none_or(|list| list.iter().any(|one| is(set, "offering", one)));
     let machine = fact.get("machine").filter(|_| role.option("controller").is_some());
     // The catalogue's third mode: only the site's own servers.
     let pool = flow.id != "MM-NTP-01" || !is(set, "ntp_mode", &Json::from("servers"));
@@ -107,16 +122,17 @@ fn wanted(role: &Role, flow: &Flow, fact: &Json, set: &Set) -> bool {
         && entries("opt").iter().all(|(name, value)| is(set, name, value))
         && entries("opt_not").iter().all(|(name, value)| !is(set, name, value))
         && fact["ver_ge"].as_str().is_none_or(|since| from(set, "version", since))
-        && fact["ver_lt"].as_str().is_none_or(|limit| set.contains_key("version") && !from(set, "version", limit))
+        && fact["ver_lt"]
+            .as_str()
+            .is_none_or(|limit| set.contains_key("version") && !from(set, "version", limit))
         && any_of(fact, set)
 }
 
 /// `any_ver` or `opt_any`.
 fn any_of(fact: &Json, set: &Set) -> bool {
     let Some(versions) = fact["any_ver"].as_array() else { return true };
-    let module = |(name, value): (&String, &Json)| {
-        from(set, name, value.as_str().unwrap().trim_start_matches(">= "))
-    };
+    let module =
+        |(name, value): (&String, &Json)| from(set, name, value.as_str().unwrap().trim_start_matches(">= "));
     versions.iter().any(|since| from(set, "version", since.as_str().unwrap()))
         || fact["opt_any"].as_object().into_iter().flatten().any(module)
 }

@@ -10,8 +10,12 @@ use super::{differs, strings};
 /// Adds a sentence for each difference.
 pub fn compare(pack: &Pack, text: &str, document: &Json, found: &mut Vec<String>) {
     let listed = |field: &str| -> BTreeSet<String> { strings(&document[field]).into_iter().collect() };
-    let wanted: BTreeSet<u16> =
-        document["ports"].as_array().unwrap().iter().map(|port| port.as_u64().unwrap().try_into().unwrap()).collect();
+    let wanted: BTreeSet<u16> = document["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| port.as_u64().unwrap().try_into().unwrap())
+        .collect();
     differs("ports", &ports(pack), &wanted, found);
     differs("addresses", &constants(pack, false), &listed("addresses"), found);
     differs("names", &constants(pack, true), &listed("names"), found);

@@ -203,12 +203,7 @@ fn compare_replacements(flow: &Flow, found: &mut Vec<String>) {
 }
 
 /// Rows that state the same packets for the same role: the later one repeats the earlier one.
-fn compare_aliases(
-    flows: &BTreeMap<&str, &Flow>,
-    facts: &[&Fact],
-    others: &Json,
-    found: &mut Vec<String>,
-) {
+fn compare_aliases(flows: &BTreeMap<&str, &Flow>, facts: &[&Fact], others: &Json, found: &mut Vec<String>) {
     let mut first: BTreeMap<String, &str> = BTreeMap::new();
     let mut wanted: BTreeMap<&str, &str> = BTreeMap::new();
     for fact in facts {

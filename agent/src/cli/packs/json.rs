@@ -308,7 +308,8 @@ fn instead(pack: &Pack, flow: &Flow) -> Vec<InsteadJson> {
 
 fn option_json<'c>(role: &Role, option: &'c OptionSpec) -> OptionJson<'c> {
     let OptionSpec { name, kind, choices, required, beside, default, default_when, help } = option;
-    let special = |special: &'c DefaultWhen| DefaultJson { when: special.when.words(role), value: &special.value };
+    let special =
+        |special: &'c DefaultWhen| DefaultJson { when: special.when.words(role), value: &special.value };
     OptionJson {
         name,
         r#type: *kind,

@@ -69,7 +69,8 @@ fn list(catalogue: &Catalogue) -> String {
 fn show(entry: &Entry) -> String {
     let Entry { pack, file: _ } = entry;
     let mut text = format!("{}: {}, {} ({})\n", pack.name, pack.vendor, pack.title, from(entry));
-    let Coverage { rows, rows_with_flow, rows_without_flow, documented, mirror, implied, never } = coverage(pack);
+    let Coverage { rows, rows_with_flow, rows_without_flow, documented, mirror, implied, never } =
+        coverage(pack);
     text.push_str(&format!("{rows_with_flow} of the document's {rows} rows have a flow"));
     if !rows_without_flow.is_empty() {
         text.push_str(&format!(", and none: {}", rows_without_flow.join(", ")));

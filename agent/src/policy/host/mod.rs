@@ -19,13 +19,13 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
+pub(in crate::policy) use self::keys::{nearest, suggest};
 pub use self::{
     allow::Allow,
     machine::Machine,
     peers::{PeerEntry, PeerList},
     role::RoleUse,
 };
-pub(in crate::policy) use self::keys::{nearest, suggest};
 use self::{keys::Keys, value::Text};
 use super::catalogue::Catalogue;
 use crate::diagnostic::{Report, Span};

@@ -149,13 +149,10 @@ pub const NEVER: &[Key] = &[
     must::<String>("because", TEXT),
 ];
 
-const DIRECTION: Key =
-    Key { words: &["ingress", "egress"], ..must::<Way>("direction", "ingress or egress") };
+const DIRECTION: Key = Key { words: &["ingress", "egress"], ..must::<Way>("direction", "ingress or egress") };
 
-const PROTOCOL: Key = Key {
-    words: &["tcp", "udp", "icmp", "igmp"],
-    ..may::<Protocol>("protocol", "tcp, udp, icmp or igmp")
-};
+const PROTOCOL: Key =
+    Key { words: &["tcp", "udp", "icmp", "igmp"], ..may::<Protocol>("protocol", "tcp, udp, icmp or igmp") };
 
 const fn must<T: DeserializeOwned>(name: &'static str, form: &'static str) -> Key {
     Key { name, required: true, form, words: &[], value: ValueOf::One(reads::<T>) }

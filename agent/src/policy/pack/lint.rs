@@ -88,7 +88,9 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, report: &mut Report) {
             for item in items.iter() {
                 match item.get_ref().as_table() {
                     Some(table) => read_table(&what, keys, table, item.span(), report),
-                    None => report.error(item.span(), format!("{what} is a table"), "write key = value in it"),
+                    None => {
+                        report.error(item.span(), format!("{what} is a table"), "write key = value in it")
+                    }
                 }
             }
         }
@@ -159,9 +161,11 @@ mod tests {
 
     #[test]
     fn contradictions_have_their_place_too() {
-        let text = GOOD
-            .replacen("peers = [\"partners\"]", "peers = [\"partner\"]", 1)
-            .replacen("alias_of = \"GEO-STBY-02\"", "alias_of = \"GEO-STBY-20\"", 1);
+        let text = GOOD.replacen("peers = [\"partners\"]", "peers = [\"partner\"]", 1).replacen(
+            "alias_of = \"GEO-STBY-02\"",
+            "alias_of = \"GEO-STBY-20\"",
+            1,
+        );
         let found = findings(&text);
         assert_eq!(found.len(), 2, "{found:#?}");
         let line = |part: &str| 1 + text.lines().position(|line| line == part).unwrap();

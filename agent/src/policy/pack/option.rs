@@ -133,9 +133,7 @@ impl OptionSpec {
             | OptionKind::Choice
             | OptionKind::Version
             | OptionKind::Module
-            | OptionKind::Address) => {
-                Err(format!("must be {}, not a number", kind.expected()))
-            }
+            | OptionKind::Address) => Err(format!("must be {}, not a number", kind.expected())),
         }
     }
 
@@ -162,7 +160,8 @@ impl OptionSpec {
 }
 
 fn module(text: &str) -> Result<Version, String> {
-    let version: Version = text.parse().map_err(|_not_one| format!("`{text}` is not a version like \"2.10.0\""))?;
+    let version: Version =
+        text.parse().map_err(|_not_one| format!("`{text}` is not a version like \"2.10.0\""))?;
     if version.is_updated() {
         return Err(format!("`{text}`: a module has no cumulative updates"));
     }

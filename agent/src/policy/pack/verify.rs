@@ -374,7 +374,10 @@ peer = [{ name = "server", help = "" }]
             ("protocol = \"icmp\"\nsource_port = 1\npeers = [\"any\"]", "only tcp and udp have"),
             ("protocol = \"tcp\"\nports = [0]\npeers = [\"any\"]", "port 0 is out of range"),
             ("protocol = \"igmp\"\npeers = [\"any\"]", "igmp goes to groups"),
-            ("protocol = \"udp\"\nports = [1]\npeers = [\"any\"]\nto = [\"group\"]", "no address option `group`"),
+            (
+                "protocol = \"udp\"\nports = [1]\npeers = [\"any\"]\nto = [\"group\"]",
+                "no address option `group`",
+            ),
             ("protocol = \"udp\"\nports = [1]\npeers = [\"any\"]\nto = []", "names no remote end"),
         ] {
             let error = check(flow);
