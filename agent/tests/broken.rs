@@ -64,7 +64,7 @@ fn unknown_role_lists_the_roles() {
 #[test]
 fn unknown_pack_lists_the_packs() {
     let text = ied("siemens-industrial-edge", "siemens-edge");
-    expect(&text, (2, 8), "unknown pack `siemens-edge`", "`siemens-industrial-edge`, `clearscada`");
+    expect(&text, (2, 8), "unknown pack `siemens-edge`", "`siemens-industrial-edge`, `machinemetrics-edge`");
 }
 
 #[test]

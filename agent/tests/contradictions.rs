@@ -180,3 +180,33 @@ fn a_shared_option_counts_for_all_roles_of_its_pack() {
         &["roles ied and iem contradict each other: `setup` is \"dns\" and \"ip\""],
     );
 }
+
+const EDGE: &str = "[[role]]\npack = \"machinemetrics-edge\"\nrole = \"mm-edge\"\npeers = { dns_servers = [\"192.0.2.53\"] }\n";
+const IED_ASIDE: &str = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\npeers = { iem = [\"198.51.100.20\"], dns_servers = [\"192.0.2.53\"], ntp_servers = [\"192.0.2.123\"], ui_clients = \"any\" }\n";
+
+#[test]
+fn an_edge_alone_takes_nothing_in() {
+    let policy = try_compile(EDGE).unwrap();
+    assert!(policy.report.diagnostics.is_empty(), "{}", policy.report.render(false));
+    assert!(policy.rules.iter().all(|rule| rule.direction.name() == "egress"));
+}
+
+#[test]
+fn another_products_ingress_beside_an_edge_is_a_warning_that_names_both() {
+    let report = try_compile(&format!("{IED_ASIDE}{EDGE}")).unwrap().report.render(false);
+    assert!(report.contains("flow SIE-IED-03 of role ied"), "{report}");
+    assert!(report.contains("which role mm-edge rules out"), "{report}");
+}
+
+#[test]
+fn monitoring_of_nats_stays_on_private_networks() {
+    let dma = |peers: &str| {
+        format!(
+            "[[role]]\npack = \"dataminer\"\nrole = \"dma\"\noptions = {{ version = \"10.3.6\", nats_monitoring = true }}\npeers = {{ nats_monitors = {peers} }}\n"
+        )
+    };
+    assert!(try_compile(&dma("[\"192.0.2.90\"]")).is_ok());
+    for peers in ["\"any\"", "[\"8.8.8.0/24\"]"] {
+        refused(&dma(peers), &["peer `nats_monitors` takes private addresses only"]);
+    }
+}

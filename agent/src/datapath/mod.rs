@@ -9,8 +9,8 @@ pub mod link;
 pub mod pins;
 
 pub mod clock;
-pub mod pages;
 pub mod embryonic;
+pub mod pages;
 pub mod policy;
 pub mod reading;
 pub mod state;

@@ -10,9 +10,12 @@ use super::pack::{Pack, PackError};
 /// Where a site keeps its own packs unless told otherwise.
 pub const SITE_PACKS: &str = "/etc/portreeve/packs";
 
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("siemens-industrial-edge.toml", include_str!("../../../policies/siemens-industrial-edge.toml")),
+    ("machinemetrics-edge.toml", include_str!("../../../policies/machinemetrics-edge.toml")),
+    ("dataminer.toml", include_str!("../../../policies/dataminer.toml")),
     ("clearscada.toml", include_str!("../../../policies/clearscada.toml")),
+    ("biamp-impera.toml", include_str!("../../../policies/biamp-impera.toml")),
 ];
 
 /// The packs, each under its own name.
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn a_folder_stands_in_for_built_in_packs() {
         let folder = tempfile::tempdir().unwrap();
-        let text = BUILT_IN[1].1.replace("GEO-", "OWN-").replace("vendor = \"", "vendor = \"Our ");
+        let text = BUILT_IN[3].1.replace("GEO-", "OWN-").replace("vendor = \"", "vendor = \"Our ");
         fs::write(folder.path().join("own.toml"), &text).unwrap();
         fs::write(folder.path().join("read.me"), "no pack").unwrap();
         let catalogue = Catalogue::load(Some(folder.path())).unwrap();
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn a_flow_id_belongs_to_one_pack() {
         let folder = tempfile::tempdir().unwrap();
-        let text = BUILT_IN[1].1.replace("name = \"clearscada\"", "name = \"copy\"");
+        let text = BUILT_IN[3].1.replace("name = \"clearscada\"", "name = \"copy\"");
         fs::write(folder.path().join("copy.toml"), &text).unwrap();
         let error = Catalogue::load(Some(folder.path())).unwrap_err();
         assert!(matches!(error, CatalogueError::FlowTwice { .. }), "{error}");

@@ -6,9 +6,9 @@ use super::{
     Catalogue, HostFile,
     address::{Remote, show},
     host::{PeerList, RoleUse},
-    pack::{Never, Pack, PeerRef, Protocol},
+    pack::{Never, Pack, PeerRef, Protocol, Scope},
     resolve::{Draft, SITE, options},
-    rule::{Peers, Service},
+    rule::{Peers, Rule, Service},
 };
 use crate::diagnostic::Report;
 
@@ -104,7 +104,7 @@ impl Forbidden<'_> {
     }
 
     fn report(&self, draft: &Draft, whom: &str, report: &mut Report) {
-        let Never { role, row, because, direction, site, .. } = self.never;
+        let Never { role, row, because, direction, .. } = self.never;
         let rule = &draft.rule;
         let way = match direction {
             Direction::Ingress => "from",
@@ -115,10 +115,21 @@ impl Forbidden<'_> {
             rule.flow, rule.role, rule.service,
         );
         let help = format!("see {} of {}: narrow the peers of {}", row, self.pack.name, rule.flow);
-        if rule.role == SITE && !site {
+        if !self.binds(rule) {
             report.warning(draft.at.clone(), message, help);
         } else {
             report.error(draft.at.clone(), message, help);
+        }
+    }
+
+    /// Whether breaking it is an error for this rule, or only a warning.
+    fn binds(&self, rule: &Rule) -> bool {
+        if rule.role == SITE {
+            return self.never.site;
+        }
+        match self.never.scope {
+            Scope::Host => true,
+            Scope::Pack => rule.origin.pack == self.pack.name,
         }
     }
 }

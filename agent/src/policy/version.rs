@@ -29,6 +29,12 @@ impl Version {
         }
     }
 
+    /// Whether it is a cumulative update of a release.
+    #[must_use]
+    pub const fn is_updated(&self) -> bool {
+        self.update > 0
+    }
+
     const fn is_main(&self) -> bool {
         let [_, _, patch] = self.numbers;
         patch == 0

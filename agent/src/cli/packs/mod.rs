@@ -1,17 +1,19 @@
 //! `portreeve packs [PACK]`: what documents there are, and what each asks for.
 
 pub mod json;
+mod lint;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use portreeve_common::Direction;
 
 use self::json::{Coverage, coverage, detail, summary};
 use super::{CliError, CliResult, Global, output};
 use crate::policy::{
     Catalogue,
     catalogue::Entry,
-    pack::{Flow, OptionKind, OptionSpec, Pack, PeerRef, Protocol, Role},
+    pack::{Flow, Never, OptionKind, OptionSpec, Pack, PeerRef, Protocol, Role, To},
     rule::{Kind, Ports, Service},
 };
 
@@ -21,6 +23,9 @@ pub struct PacksArgs {
     /// Show this pack
     #[arg(value_name = "PACK")]
     pub pack: Option<String>,
+    /// Report everything that is wrong in a pack's file; exit 0, or 2
+    #[arg(long, value_name = "FILE", conflicts_with = "pack")]
+    pub lint: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -31,6 +36,9 @@ pub struct PacksArgs {
 /// # Errors
 /// An unknown pack, packs that can't be read, or nobody takes the output.
 pub fn run(global: &Global, args: &PacksArgs) -> CliResult {
+    if let Some(file) = &args.lint {
+        return lint::run(file, args.json);
+    }
     let catalogue = global.catalogue()?;
     match (&args.pack, args.json) {
         (None, false) => output::print(&list(&catalogue))?,
@@ -48,10 +56,12 @@ fn find<'c>(catalogue: &'c Catalogue, name: &str) -> Result<&'c Entry, CliError>
 }
 
 fn list(catalogue: &Catalogue) -> String {
-    let mut table = output::table(&["pack", "vendor", "document", "roles", "flows"]);
+    let mut table = output::table(&["pack", "vendor", "document", "roles", "rows", "flows"]);
     for Entry { pack, file: _ } in catalogue.entries() {
         let roles = pack.roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>().join(", ");
-        table.add_row([&pack.name, &pack.vendor, &pack.title, &roles, &pack.flows.len().to_string()]);
+        let Coverage { rows, rows_with_flow, .. } = coverage(pack);
+        let (rows, flows) = (format!("{rows_with_flow}/{rows}"), pack.flows.len().to_string());
+        table.add_row([&pack.name, &pack.vendor, &pack.title, &roles, &rows, &flows]);
     }
     output::text(&mut table)
 }
@@ -59,16 +69,39 @@ fn list(catalogue: &Catalogue) -> String {
 fn show(entry: &Entry) -> String {
     let Entry { pack, file: _ } = entry;
     let mut text = format!("{}: {}, {} ({})\n", pack.name, pack.vendor, pack.title, from(entry));
-    let Coverage { documented, mirror, implied, never } = coverage(pack);
+    let Coverage { rows, rows_with_flow, rows_without_flow, documented, mirror, implied, never } =
+        coverage(pack);
+    text.push_str(&format!("{rows_with_flow} of the document's {rows} rows have a flow"));
+    if !rows_without_flow.is_empty() {
+        text.push_str(&format!(", and none: {}", rows_without_flow.join(", ")));
+    }
+    text.push('\n');
     text.push_str(&format!(
         "{documented} documented flows, {mirror} mirrored, {implied} implied, {never} things that never pass\n"
     ));
     text.push_str(&paragraph("How the document is read", &pack.notes));
     text.push_str(&paragraph("What it leaves open", &pack.open));
+    text.push_str(&paragraph("What never passes", &pack.nevers.iter().map(never_words).collect::<Vec<_>>()));
     for role in &pack.roles {
         text.push_str(&show_role(pack, role));
     }
     text
+}
+
+fn never_words(never: &Never) -> String {
+    let protocol = never.protocol.map_or_else(|| "anything".into(), |protocol| protocol.to_string());
+    let port = match (&never.port_option, never.port) {
+        (Some(option), _) => format!(" to {option}"),
+        (None, Some(port)) => format!(" to {port}"),
+        (None, None) => String::new(),
+    };
+    let way = match never.direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    };
+    let peers = never.peers.iter().map(peer_words).collect::<Vec<_>>().join(", ");
+    let (role, direction, because, row) = (&never.role, never.direction.name(), &never.because, &never.row);
+    format!("{role}: {protocol}{port}, {direction} {way} {peers}: {because} ({row})")
 }
 
 fn paragraph(title: &str, lines: &[String]) -> String {
@@ -91,9 +124,12 @@ fn show_role(pack: &Pack, role: &Role) -> String {
             role.excludes_because
         ));
     }
+    if !role.controllers.is_empty() {
+        text.push_str(&format!("Controllers of its machines: {}\n", role.controllers.join(", ")));
+    }
     let mut settings = output::table(&["setting", "value", "default", "meaning"]);
     for option in &role.options {
-        settings.add_row([&option.name, &values(option), &default(option), &option.help]);
+        settings.add_row([&option.name, &values(option), &default(role, option), &option.help]);
     }
     for peer in &role.peers {
         let kind = if peer.private { "private peers" } else { "peers" };
@@ -102,7 +138,7 @@ fn show_role(pack: &Pack, role: &Role) -> String {
     }
     let mut flows = output::table(&["flow", "row", "direction", "service", "peers", "on when", "purpose"]);
     for flow in pack.flows_of(&role.name) {
-        let (peers, when) = (peers(flow).join(", "), when(role, flow));
+        let (peers, when) = (peers(flow), when(role, flow));
         flows.add_row([
             &*flow.id,
             &*flow.row,
@@ -127,17 +163,19 @@ fn values(option: &OptionSpec) -> String {
         OptionKind::Flag => "true, false".into(),
         OptionKind::Choice => option.choices.join(", "),
         OptionKind::Port => "port".into(),
-        OptionKind::Version => "version".into(),
+        OptionKind::Version | OptionKind::Module => "version".into(),
         OptionKind::Address => "address".into(),
     }
 }
 
-fn default(option: &OptionSpec) -> String {
+fn default(role: &Role, option: &OptionSpec) -> String {
     let unset = if option.required { "required" } else { "unset" };
-    option
-        .default
-        .as_ref()
-        .map_or_else(|| unset.into(), |value| value.to_string().trim_matches('"').to_owned())
+    let plain = |value: &toml::Value| value.to_string().trim_matches('"').to_owned();
+    let mut text = option.default.as_ref().map_or_else(|| unset.into(), plain);
+    for special in &option.default_when {
+        text.push_str(&format!("; {} where {}", plain(&special.value), special.when.words(role)));
+    }
+    text
 }
 
 fn service(flow: &Flow) -> String {
@@ -151,14 +189,22 @@ fn service(flow: &Flow) -> String {
     service.to_string()
 }
 
-fn peers(flow: &Flow) -> Vec<String> {
-    let shown = |peer: &PeerRef| match peer {
+fn peers(flow: &Flow) -> String {
+    let mut text = flow.peers.iter().map(peer_words).collect::<Vec<_>>().join(", ");
+    if flow.to != [To::Own] {
+        let to = flow.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(" (to {to})"));
+    }
+    text
+}
+
+fn peer_words(peer: &PeerRef) -> String {
+    match peer {
         PeerRef::Any => "any".into(),
         PeerRef::Peer(name) | PeerRef::Name(name) => name.clone(),
         PeerRef::Controller(kind) => format!("machines: {kind}"),
         PeerRef::Net(net) => crate::policy::address::show(net),
-    };
-    flow.peers.iter().map(shown).collect()
+    }
 }
 
 fn when(role: &Role, flow: &Flow) -> String {

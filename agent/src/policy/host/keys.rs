@@ -21,7 +21,7 @@ pub(super) struct Keys<'t> {
     at: Span,
     /// Few a table, so that looking at each is quicker than any index.
     entries: Vec<(&'t str, Span, Value<'t>)>,
-    known: Vec<&'static str>,
+    known: Vec<Cow<'static, str>>,
 }
 
 impl<'t> Keys<'t> {
@@ -39,10 +39,11 @@ impl<'t> Keys<'t> {
     }
 
     /// Takes a key's value, and remembers that the key is known.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
+    pub(super) fn take(&mut self, key: impl Into<Cow<'static, str>>) -> Option<Value<'t>> {
+        let key = key.into();
+        let at = self.entries.iter().position(|(name, _, _)| *name == key);
         self.known.push(key);
-        let at = self.entries.iter().position(|(name, _, _)| *name == key)?;
-        Some(self.entries.remove(at).2)
+        Some(self.entries.remove(at?).2)
     }
 
     /// Takes a key's value; reports the table if the key is missing.
@@ -106,7 +107,7 @@ impl<'t> Keys<'t> {
 }
 
 /// "did you mean …?" if one of the known names is close, and all of them.
-pub(super) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> String {
+pub(in crate::policy) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> String {
     let all = known.iter().map(|known| format!("`{}`", known.as_ref())).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
         return format!("there are no {what} here");
@@ -118,7 +119,7 @@ pub(super) fn suggest<N: AsRef<str>>(name: &str, known: &[N], what: &str) -> Str
 }
 
 /// The known name that a typo most likely meant.
-pub(super) fn nearest<'n, N: AsRef<str>>(name: &str, known: &'n [N]) -> Option<&'n str> {
+pub(in crate::policy) fn nearest<'n, N: AsRef<str>>(name: &str, known: &'n [N]) -> Option<&'n str> {
     // Below two thirds alike, a guess misleads more often than it helps.
     const ALIKE: f64 = 0.66;
     let name = name.to_lowercase();

@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
+pub(in crate::policy) use self::keys::{nearest, suggest};
 pub(in crate::policy) use self::several::{Listed, read_site};
 pub use self::{
     allow::Allow,

@@ -108,6 +108,12 @@ fn options(
     let mut set = BTreeMap::new();
     let names: Vec<_> = role.options.iter().map(|option| option.name.as_str()).collect();
     let mut missing: Vec<_> = role.options.iter().filter(|option| option.required).collect();
+    for spec in role.options.iter().filter(|option| option.beside) {
+        if let Some(value) = keys.take(spec.name.clone()) {
+            missing.retain(|other| other.name != spec.name);
+            set.extend(option(spec, value, report).map(|value| (spec.name.clone(), value)));
+        }
+    }
     for (name, at, value) in keys.table("options", report).iter_mut().flat_map(Keys::rest) {
         let Some(spec) = role.option(name) else {
             let message = format!("unknown option `{name}` of role {}", role.name);
@@ -117,12 +123,14 @@ fn options(
             continue;
         };
         missing.retain(|other| other.name != spec.name);
-        if let Some(value) = option(spec, value, report) {
+        if set.contains_key(name) {
+            report.error(at, format!("`{name}` is set twice"), "keep it beside `role` or in `options`");
+        } else if let Some(value) = option(spec, value, report) {
             set.insert(name.to_owned(), value);
         }
     }
     for spec in missing {
-        let help = format!("add options = {{ {} = {} }}", spec.name, example(spec));
+        let help = format!("add options = {{ {} = {} }}", spec.name, spec.example());
         let message = format!("role {} needs the option `{}`: {}", role.name, spec.name, spec.help);
         report.error(named.clone(), message, help);
     }
@@ -143,25 +151,11 @@ fn option(spec: &OptionSpec, value: Value<'_>, report: &mut Report) -> Option<pa
             let help = if spec.kind == pack::OptionKind::Choice {
                 suggest(words, &spec.choices, "choices")
             } else {
-                format!("write {} = {}", spec.name, example(spec))
+                format!("write {} = {}", spec.name, spec.example())
             };
             report.error(value.span(), format!("option `{}`: {why}", spec.name), help);
             None
         }
-    }
-}
-
-/// A value that would be right.
-fn example(spec: &OptionSpec) -> String {
-    if let Some(default) = &spec.default {
-        return default.to_string();
-    }
-    match spec.kind {
-        pack::OptionKind::Flag => "true".into(),
-        pack::OptionKind::Choice => format!("\"{}\"", spec.choices.join("\" or \"")),
-        pack::OptionKind::Port => "8080".into(),
-        pack::OptionKind::Version => "\"10.3.6\" or \"10.3.0 CU3\"".into(),
-        pack::OptionKind::Address => "\"192.0.2.1\"".into(),
     }
 }
 

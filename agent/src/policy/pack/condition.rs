@@ -68,6 +68,13 @@ impl Condition {
 }
 
 impl Condition {
+    /// The options that it tests.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let own = self.tests.iter().map(|(name, _)| name.as_str());
+        own.chain(self.any.iter().flat_map(Self::names)).collect()
+    }
+
     /// The tests in words, without those that every value of a choice passes; empty: always.
     #[must_use]
     pub fn words(&self, role: &Role) -> String {

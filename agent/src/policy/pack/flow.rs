@@ -1,10 +1,10 @@
 //! One row of a document: which packets it asks for, from whom, and when.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use portreeve_common::Direction;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::condition::Condition;
 use crate::policy::{
@@ -32,7 +32,7 @@ pub struct Flow {
     /// TCP, UDP, echo or IGMP.
     pub protocol: Protocol,
     /// Destination ports.
-    #[serde(default, deserialize_with = "port_set")]
+    #[serde(default)]
     pub ports: PortSet,
     /// An option that replaces `ports`; its default is what `ports` says.
     #[serde(default)]
@@ -78,7 +78,7 @@ pub struct Instead {
 }
 
 /// What a flow's first packet is carried by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// With destination ports.
@@ -157,25 +157,49 @@ impl TryFrom<String> for To {
     }
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+            Self::Igmp => "igmp",
+        })
+    }
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("own"),
+            Self::Broadcast => f.write_str("broadcast"),
+            Self::Group(group) => write!(f, "{group}"),
+            Self::GroupOption(option) => f.write_str(option),
+        }
+    }
+}
+
 pub(super) fn direction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Direction, D::Error> {
     let word = String::deserialize(deserializer)?;
     let known = Direction::ALL.into_iter().find(|direction| direction.name() == word);
     known.ok_or_else(|| de::Error::custom(format!("`{word}` is not a direction: write ingress or egress")))
 }
 
-fn port_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PortSet, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Item {
-        Number(i64),
-        Range(String),
+impl<'de> Deserialize<'de> for PortSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Item {
+            Number(i64),
+            Range(String),
+        }
+        let items = Vec::<Item>::deserialize(deserializer)?;
+        let range = |item| match item {
+            Item::Number(number) => ports::port(number).map(|port| port..=port),
+            Item::Range(text) => ports::range(&text),
+        };
+        items.into_iter().map(range).collect::<Result<_, _>>().map(Self::new).map_err(de::Error::custom)
     }
-    let items = Vec::<Item>::deserialize(deserializer)?;
-    let range = |item| match item {
-        Item::Number(number) => ports::port(number).map(|port| port..=port),
-        Item::Range(text) => ports::range(&text),
-    };
-    items.into_iter().map(range).collect::<Result<_, _>>().map(PortSet::new).map_err(de::Error::custom)
 }
 
 fn own() -> Vec<To> {

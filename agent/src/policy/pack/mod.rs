@@ -2,20 +2,25 @@
 
 pub mod condition;
 pub mod flow;
+pub mod keys;
+pub mod lint;
 pub mod never;
 pub mod option;
 pub mod role;
 mod verify;
+
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
 pub use self::{
     condition::{Condition, Judgement},
     flow::{Flow, PeerRef, Protocol, To},
-    never::Never,
+    never::{Never, Scope},
     option::{OptionKind, OptionSpec, Options, Value},
     role::{PeerSpec, Role},
 };
+use super::rule::Kind;
 
 /// One document's roles and flows.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +34,9 @@ pub struct Pack {
     pub title: String,
     /// The document's file name.
     pub document: String,
+    /// Every row of the document, as flows count them.
+    #[serde(default)]
+    pub rows: Vec<String>,
     /// How the document is read, and what it leaves out.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -82,6 +90,7 @@ impl Pack {
         if problems.is_empty() {
             return Ok(pack);
         }
+        let problems = problems.into_iter().map(|problem| problem.message).collect();
         Err(PackError::Contradiction { file: file.into(), problems })
     }
 
@@ -95,4 +104,17 @@ impl Pack {
     pub fn flows_of<'p>(&'p self, role: &'p str) -> impl Iterator<Item = &'p Flow> {
         self.flows.iter().filter(move |flow| flow.role == role)
     }
+
+    /// The rows of the document that no documented flow stands for: statements, and what other rows carry out.
+    #[must_use]
+    pub fn rows_without_flow(&self) -> Vec<&str> {
+        let documented = self.flows.iter().filter(|flow| flow.kind == Kind::Documented);
+        let covered: BTreeSet<&str> = documented.flat_map(|flow| row_parts(&flow.row)).collect();
+        self.rows.iter().map(String::as_str).filter(|row| !covered.contains(row)).collect()
+    }
+}
+
+/// The rows that a flow's `row` names: `S1/T1` stands in two, `mirror T1.1` is the other end of one.
+pub(crate) fn row_parts(row: &str) -> impl Iterator<Item = &str> {
+    row.strip_prefix("mirror").unwrap_or(row).split(['/', '+']).map(str::trim).filter(|part| !part.is_empty())
 }

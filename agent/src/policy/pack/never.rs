@@ -25,6 +25,9 @@ pub struct Never {
     pub port_option: Option<String>,
     /// `any`, or those of the role's peers that it is about; an unset peer forbids nothing.
     pub peers: Vec<PeerRef>,
+    /// Whose rules it binds.
+    #[serde(default)]
+    pub scope: Scope,
     /// Binds the site's own `[[allow]]` and `ping_from` too; else they only raise a warning.
     #[serde(default)]
     pub site: bool,
@@ -32,4 +35,15 @@ pub struct Never {
     pub row: String,
     /// What it says, as the end of "never …, because".
     pub because: String,
+}
+
+/// Whose rules a never binds: breaking it is an error for them, and a warning for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Every role of the host.
+    #[default]
+    Host,
+    /// Roles of the same pack: the document says what its product needs, not what else may live on the host.
+    Pack,
 }

@@ -22,6 +22,9 @@ pub struct OptionSpec {
     /// A host file has to set it.
     #[serde(default)]
     pub required: bool,
+    /// A host file may also write it beside `pack` and `role`, since it says what the host is.
+    #[serde(default)]
+    pub beside: bool,
     /// The value where a host file sets none; without one the option stays unset.
     #[serde(default)]
     pub default: Option<toml::Value>,
@@ -54,6 +57,8 @@ pub enum OptionKind {
     Port,
     /// As the vendor counts.
     Version,
+    /// Of a module that counts by itself, without cumulative updates.
+    Module,
     /// An IP address.
     Address,
 }
@@ -81,7 +86,7 @@ impl OptionKind {
             Self::Flag => "true or false",
             Self::Choice => "one of its choices, in quotes",
             Self::Port => "a port number",
-            Self::Version => "a version in quotes",
+            Self::Version | Self::Module => "a version in quotes",
             Self::Address => "an IP address in quotes",
         }
     }
@@ -101,6 +106,22 @@ impl OptionSpec {
         }
     }
 
+    /// A value that would be right, as people write it.
+    #[must_use]
+    pub fn example(&self) -> String {
+        if let Some(default) = &self.default {
+            return default.to_string();
+        }
+        match self.kind {
+            OptionKind::Flag => "true".into(),
+            OptionKind::Choice => format!("\"{}\"", self.choices.join("\" or \"")),
+            OptionKind::Port => "8080".into(),
+            OptionKind::Version => "\"10.3.6\" or \"10.3.0 CU3\"".into(),
+            OptionKind::Module => "\"2.10.0\"".into(),
+            OptionKind::Address => "\"192.0.2.1\"".into(),
+        }
+    }
+
     /// A value from a number.
     ///
     /// # Errors
@@ -108,9 +129,11 @@ impl OptionSpec {
     pub fn number(&self, number: i64) -> Result<Value, String> {
         match self.kind {
             OptionKind::Port => ports::port(number).map(Value::Port).map_err(|error| error.to_string()),
-            kind @ (OptionKind::Flag | OptionKind::Choice | OptionKind::Version | OptionKind::Address) => {
-                Err(format!("must be {}, not a number", kind.expected()))
-            }
+            kind @ (OptionKind::Flag
+            | OptionKind::Choice
+            | OptionKind::Version
+            | OptionKind::Module
+            | OptionKind::Address) => Err(format!("must be {}, not a number", kind.expected())),
         }
     }
 
@@ -125,6 +148,7 @@ impl OptionSpec {
             }
             OptionKind::Choice => Err(format!("`{text}` is not one of its choices")),
             OptionKind::Version => text.parse().map(Value::Version).map_err(|error| format!("{error}")),
+            OptionKind::Module => module(text).map(Value::Version),
             OptionKind::Address => {
                 text.parse().map(Value::Address).map_err(|_not_one| format!("`{text}` is not an IP address"))
             }
@@ -133,6 +157,15 @@ impl OptionSpec {
             }
         }
     }
+}
+
+fn module(text: &str) -> Result<Version, String> {
+    let version: Version =
+        text.parse().map_err(|_not_one| format!("`{text}` is not a version like \"2.10.0\""))?;
+    if version.is_updated() {
+        return Err(format!("`{text}`: a module has no cumulative updates"));
+    }
+    Ok(version)
 }
 
 impl fmt::Display for Value {

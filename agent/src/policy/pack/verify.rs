@@ -5,155 +5,315 @@ use std::collections::BTreeSet;
 use super::{
     Condition, Flow, Never, OptionKind, OptionSpec, Pack, PeerRef, Protocol, Role, To, condition::Test,
 };
-use crate::policy::rule::Kind;
+use crate::policy::{host::suggest, rule::Kind, version::Version};
 
-/// One sentence for each thing that contradicts the rest of the pack.
-pub(super) fn problems(pack: &Pack) -> Vec<String> {
-    let mut found = Vec::new();
-    repeated("role", pack.roles.iter().map(|role| role.name.as_str()), &mut found);
-    repeated("flow", pack.flows.iter().map(|flow| flow.id.as_str()), &mut found);
-    for role in &pack.roles {
-        check_role(pack, role, &mut found);
-    }
-    for flow in &pack.flows {
-        match pack.role(&flow.role) {
-            Some(role) => check_flow(pack, role, flow, &mut found),
-            None => found.push(format!("flow {} names the unknown role `{}`", flow.id, flow.role)),
+/// The table of a pack that a problem stands in, from the outermost one: `("role", 0)`, then `("option", 2)`.
+pub(super) type Path = Vec<(&'static str, usize)>;
+
+/// Something in a pack that contradicts the rest of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Where it stands.
+    pub(super) path: Path,
+    /// The key in that table.
+    pub(super) key: &'static str,
+    /// What is wrong.
+    pub(super) message: String,
+    /// What would be right; may be empty.
+    pub(super) help: String,
+}
+
+/// Everything that contradicts the rest of the pack.
+pub(super) fn problems(pack: &Pack) -> Vec<Problem> {
+    let mut checks = Checks { pack, path: Vec::new(), found: Vec::new() };
+    for name in &pack.shared {
+        if !pack.roles.iter().any(|role| role.option(name).is_some()) {
+            checks.say("shared", format!("no role has the option `{name}`"), "leave it out");
         }
     }
-    for never in &pack.nevers {
-        match pack.role(&never.role) {
-            Some(role) => check_never(role, never, &mut found),
-            None => found.push(format!("a never names the unknown role `{}`", never.role)),
+    checks.repeated("rows", "row", &pack.rows);
+    let mut names = BTreeSet::new();
+    for (index, role) in pack.roles.iter().enumerate() {
+        checks.path = vec![("role", index)];
+        checks.once(&mut names, "name", "role", &role.name);
+        checks.role(role);
+    }
+    let mut ids = BTreeSet::new();
+    for (index, flow) in pack.flows.iter().enumerate() {
+        checks.path = vec![("flow", index)];
+        checks.once(&mut ids, "id", "flow", &flow.id);
+        if let Some(role) = checks.find_role(&format!("flow {}", flow.id), &flow.role) {
+            checks.flow(role, flow);
+            checks.row(&format!("flow {}", flow.id), &flow.row);
         }
     }
-    found
-}
-
-fn repeated<'n>(what: &str, names: impl Iterator<Item = &'n str>, found: &mut Vec<String>) {
-    let mut seen = BTreeSet::new();
-    found
-        .extend(names.filter(|name| !seen.insert(*name)).map(|name| format!("{what} `{name}` stands twice")));
-}
-
-fn check_role(pack: &Pack, role: &Role, found: &mut Vec<String>) {
-    let at = format!("role {}", role.name);
-    repeated(&format!("{at}: option"), role.options.iter().map(|o| o.name.as_str()), found);
-    repeated(&format!("{at}: peer"), role.peers.iter().map(|p| p.name.as_str()), found);
-    for other in &role.excludes {
-        if pack.role(other).is_none() {
-            found.push(format!("{at} excludes the unknown role `{other}`"));
+    for (index, never) in pack.nevers.iter().enumerate() {
+        checks.path = vec![("never", index)];
+        if let Some(role) = checks.find_role("a never", &never.role) {
+            checks.never(role, never);
+            checks.row(&format!("a never of role {}", role.name), &never.row);
         }
     }
-    for spec in &role.options {
-        check_option(role, spec, &format!("{at}: option {}", spec.name), found);
-    }
-    for peer in &role.peers {
-        check_port_option(role, peer.port_option.as_deref(), &format!("{at}: peer {}", peer.name), found);
-    }
+    checks.found
 }
 
-fn check_option(role: &Role, spec: &OptionSpec, at: &str, found: &mut Vec<String>) {
-    if (spec.kind == OptionKind::Choice) == spec.choices.is_empty() {
-        found.push(format!("{at}: choices belong to a choice"));
-    }
-    if spec.required && spec.default.is_some() {
-        found.push(format!("{at}: is required, so its default is never used"));
-    }
-    let defaults = spec.default.iter().chain(spec.default_when.iter().map(|special| &special.value));
-    found.extend(
-        defaults.filter_map(|value| spec.read(value).err()).map(|error| format!("{at}: default {error}")),
-    );
-    for special in &spec.default_when {
-        check_condition(role, &special.when, at, found);
-    }
+/// What has been found so far, and where the search is.
+struct Checks<'p> {
+    pack: &'p Pack,
+    path: Path,
+    found: Vec<Problem>,
 }
 
-fn check_flow(pack: &Pack, role: &Role, flow: &Flow, found: &mut Vec<String>) {
-    let at = format!("flow {}", flow.id);
-    let carries_ports = matches!(flow.protocol, Protocol::Tcp | Protocol::Udp);
-    if carries_ports == flow.ports.is_empty() {
-        found.push(format!("{at}: tcp and udp have ports, nothing else has"));
+impl<'p> Checks<'p> {
+    fn say(&mut self, key: &'static str, message: String, help: impl Into<String>) {
+        self.found.push(Problem { path: self.path.clone(), key, message, help: help.into() });
     }
-    if flow.kind == Kind::Site {
-        found.push(format!("{at}: only host files have flows of the site"));
-    }
-    if flow.peers.is_empty() || flow.to.is_empty() {
-        found.push(format!("{at}: names no remote end"));
-    }
-    let replaced = flow.instead.iter().flat_map(|instead| &instead.peers);
-    check_peers(role, flow.peers.iter().chain(replaced), &at, found);
-    check_port_option(role, flow.port_option.as_deref(), &at, found);
-    check_condition(role, &flow.when, &at, found);
-    for instead in &flow.instead {
-        check_condition(role, &instead.when, &at, found);
-    }
-    for to in &flow.to {
-        check_destination(role, to, &at, found);
-    }
-    if let Some(other) = &flow.alias_of
-        && !pack.flows.iter().any(|flow| flow.id == *other && flow.alias_of.is_none())
-    {
-        found.push(format!("{at}: repeats `{other}`, which is no flow or repeats another itself"));
-    }
-}
 
-fn check_never(role: &Role, never: &Never, found: &mut Vec<String>) {
-    let at = format!("the never of role {} ({})", role.name, never.row);
-    check_peers(role, never.peers.iter(), &at, found);
-    check_port_option(role, never.port_option.as_deref(), &at, found);
-}
+    /// As [`Self::say`], about a table within this one.
+    fn say_in(&mut self, step: (&'static str, usize), key: &'static str, message: String, help: &str) {
+        self.path.push(step);
+        self.say(key, message, help);
+        self.path.pop();
+    }
 
-fn check_peers<'f>(role: &Role, peers: impl Iterator<Item = &'f PeerRef>, at: &str, found: &mut Vec<String>) {
-    for peer in peers {
-        match peer {
-            PeerRef::Peer(name) if role.peer(name).is_none() => {
-                found.push(format!("{at}: role {} has no peer `{name}`", role.name));
-            }
-            PeerRef::Controller(name) if !role.controllers.contains(name) => {
-                found.push(format!("{at}: role {} has no controller `{name}`", role.name));
-            }
-            PeerRef::Any | PeerRef::Peer(_) | PeerRef::Controller(_) | PeerRef::Net(_) | PeerRef::Name(_) => {
+    fn once<'n>(&mut self, seen: &mut BTreeSet<&'n str>, key: &'static str, what: &str, name: &'n str) {
+        if !seen.insert(name) {
+            self.say(key, format!("{what} `{name}` stands twice"), "each name stands once");
+        }
+    }
+
+    fn find_role(&mut self, at: &str, name: &str) -> Option<&'p Role> {
+        let role = self.pack.role(name);
+        if role.is_none() {
+            let roles: Vec<_> = self.pack.roles.iter().map(|role| &role.name).collect();
+            self.say("role", format!("{at} names the unknown role `{name}`"), suggest(name, &roles, "roles"));
+        }
+        role
+    }
+
+    fn row(&mut self, at: &str, row: &str) {
+        for part in super::row_parts(row).filter(|_| !self.pack.rows.is_empty()) {
+            if !self.pack.rows.iter().any(|row| row == part) {
+                let help = "list it in `rows` of the pack, or correct it";
+                self.say("row", format!("{at}: the document has no row `{part}`"), help);
             }
         }
     }
-}
 
-fn check_destination(role: &Role, to: &To, at: &str, found: &mut Vec<String>) {
-    match to {
-        To::GroupOption(name) if role.option(name).is_none_or(|spec| spec.kind != OptionKind::Address) => {
-            found.push(format!("{at}: role {} has no address option `{name}`", role.name));
+    fn role(&mut self, role: &'p Role) {
+        let at = format!("role {}", role.name);
+        for other in &role.excludes {
+            if self.pack.role(other).is_none() || *other == role.name {
+                let roles: Vec<_> = self.pack.roles.iter().map(|role| &role.name).collect();
+                let help = suggest(other, &roles, "roles");
+                self.say("excludes", format!("{at} excludes the unknown role `{other}`"), help);
+            }
         }
-        To::Own | To::Broadcast | To::Group(_) | To::GroupOption(_) => {}
+        if role.excludes.is_empty() != role.excludes_because.is_empty() {
+            let help = "write both `excludes` and `excludes_because`, or neither";
+            self.say("excludes", format!("{at}: an exclusion has a reason"), help);
+        }
+        self.repeated("controllers", &format!("{at}: controller"), &role.controllers);
+        let (mut options, mut peers) = (BTreeSet::new(), BTreeSet::new());
+        for (index, spec) in role.options.iter().enumerate() {
+            self.path.push(("option", index));
+            self.once(&mut options, "name", &format!("{at}: option"), &spec.name);
+            self.option(role, index, spec, &format!("{at}: option {}", spec.name));
+            self.path.pop();
+        }
+        for (index, peer) in role.peers.iter().enumerate() {
+            self.path.push(("peer", index));
+            self.once(&mut peers, "name", &format!("{at}: peer"), &peer.name);
+            let at = format!("{at}: peer {}", peer.name);
+            self.port_option(role, peer.port_option.as_deref(), &at);
+            self.path.pop();
+        }
     }
-}
 
-fn check_port_option(role: &Role, name: Option<&str>, at: &str, found: &mut Vec<String>) {
-    let Some(name) = name else { return };
-    if role.option(name).is_none_or(|spec| spec.kind != OptionKind::Port || spec.default.is_none()) {
-        found.push(format!("{at}: role {} has no port option `{name}` with a default", role.name));
+    fn repeated(&mut self, key: &'static str, what: &str, names: &'p [String]) {
+        let mut seen = BTreeSet::new();
+        for name in names {
+            self.once(&mut seen, key, what, name);
+        }
     }
-}
 
-fn check_condition(role: &Role, condition: &Condition, at: &str, found: &mut Vec<String>) {
-    for (name, test) in &condition.tests {
-        let Some(spec) = role.option(name) else {
-            found.push(format!("{at}: tests the unknown option `{name}` of role {}", role.name));
-            continue;
+    fn option(&mut self, role: &Role, index: usize, spec: &'p OptionSpec, at: &str) {
+        if (spec.kind == OptionKind::Choice) == spec.choices.is_empty() {
+            let help = "a choice lists its `choices`, other types have none";
+            self.say("choices", format!("{at}: choices belong to a choice"), help);
+        }
+        self.repeated("choices", &format!("{at}: choice"), &spec.choices);
+        if spec.required && spec.default.is_some() {
+            let message = format!("{at}: is required, so its default is never used");
+            self.say("default", message, "leave out `default` or `required`");
+        }
+        let wrong = |value| spec.read(value).err().map(|error| format!("{at}: default {error}"));
+        if let Some(message) = spec.default.as_ref().and_then(wrong) {
+            self.say("default", message, spec.example());
+        }
+        for (number, special) in spec.default_when.iter().enumerate() {
+            let step = ("default_when", number);
+            if let Some(message) = wrong(&special.value) {
+                self.say_in(step, "value", message, &spec.example());
+            }
+            let above = role.options.get(..index).unwrap_or_default();
+            for name in special.when.names() {
+                if role.option(name).is_some() && !above.iter().any(|option| option.name == name) {
+                    let message = format!("{at}: its default depends on `{name}`, which stands below it");
+                    self.say_in(step, "when", message, "move the option below that one");
+                }
+            }
+            self.path.push(step);
+            self.condition(role, &special.when, at);
+            self.path.pop();
+        }
+    }
+
+    fn flow(&mut self, role: &'p Role, flow: &Flow) {
+        let at = format!("flow {}", flow.id);
+        let carries_ports = matches!(flow.protocol, Protocol::Tcp | Protocol::Udp);
+        if carries_ports == flow.ports.is_empty() {
+            let help = "write ports = [443] for tcp and udp, and leave it out for icmp and igmp";
+            self.say("ports", format!("{at}: tcp and udp have ports, nothing else has"), help);
+        }
+        if !carries_ports && (flow.source_port.is_some() || flow.port_option.is_some()) {
+            let message = format!("{at}: only tcp and udp have a port option or a source port");
+            self.say("protocol", message, "leave them out");
+        }
+        for (key, port) in [("source_port", flow.source_port), ("control_port", flow.control_port)] {
+            if port == Some(0) {
+                self.say(key, format!("{at}: port 0 is out of range"), "ports go from 1 to 65535");
+            }
+        }
+        if flow.kind == Kind::Site {
+            let help = "write documented, mirror or implied";
+            self.say("kind", format!("{at}: only host files have flows of the site"), help);
+        }
+        if flow.peers.is_empty() {
+            self.say("peers", format!("{at}: names no remote end"), "write peers = [\"any\"] for anyone");
+        }
+        self.peers(role, &flow.peers, &at);
+        self.port_option(role, flow.port_option.as_deref(), &at);
+        self.condition(role, &flow.when, &at);
+        for (index, instead) in flow.instead.iter().enumerate() {
+            self.path.push(("instead", index));
+            self.peers(role, &instead.peers, &at);
+            self.condition(role, &instead.when, &at);
+            self.path.pop();
+        }
+        self.destinations(role, flow, &at);
+        let repeats = |id: &String| self.pack.flows.iter().any(|one| one.id == *id && one.alias_of.is_none());
+        if let Some(other) = flow.alias_of.as_ref().filter(|id| !repeats(id)) {
+            let message = format!("{at}: repeats `{other}`, which is no flow or repeats another itself");
+            let ids: Vec<_> = self.pack.flows.iter().map(|flow| &flow.id).collect();
+            let near = crate::policy::host::nearest(other, &ids);
+            let help = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
+            self.say("alias_of", message, help);
+        }
+    }
+
+    fn destinations(&mut self, role: &Role, flow: &Flow, at: &str) {
+        if flow.to.is_empty() {
+            let help = "leave `to` out for the host's own addresses";
+            self.say("to", format!("{at}: names no remote end"), help);
+        }
+        for to in &flow.to {
+            if let To::GroupOption(name) = to
+                && role.option(name).is_none_or(|spec| spec.kind != OptionKind::Address)
+            {
+                let message = format!("{at}: role {} has no address option `{name}`", role.name);
+                self.say("to", message, "write own, broadcast, a multicast group, or an address option");
+            }
+            let many = *to != To::Own;
+            match flow.protocol {
+                Protocol::Tcp if many => {
+                    self.say("to", format!("{at}: tcp goes to one host"), "leave `to` out");
+                }
+                Protocol::Igmp if !many || *to == To::Broadcast => {
+                    let help = "write to = [\"224.0.0.1\"], or the option that holds the group";
+                    self.say("to", format!("{at}: igmp goes to groups"), help);
+                }
+                Protocol::Tcp | Protocol::Udp | Protocol::Icmp | Protocol::Igmp => {}
+            }
+        }
+    }
+
+    fn never(&mut self, role: &'p Role, never: &Never) {
+        let at = format!("the never of role {} ({})", role.name, never.row);
+        if never.peers.is_empty() {
+            self.say("peers", format!("{at}: forbids nobody"), "write peers = [\"any\"] for anyone");
+        }
+        if never.port == Some(0) {
+            self.say("port", format!("{at}: port 0 is out of range"), "ports go from 1 to 65535");
+        }
+        self.peers(role, &never.peers, &at);
+        self.port_option(role, never.port_option.as_deref(), &at);
+    }
+
+    fn peers(&mut self, role: &Role, peers: &[PeerRef], at: &str) {
+        for peer in peers {
+            match peer {
+                PeerRef::Peer(name) if role.peer(name).is_none() => {
+                    let known: Vec<_> = role.peers.iter().map(|peer| &peer.name).collect();
+                    let message = format!("{at}: role {} has no peer `{name}`", role.name);
+                    self.say("peers", message, suggest(name, &known, "peers"));
+                }
+                PeerRef::Controller(name) if !role.controllers.contains(name) => {
+                    let message = format!("{at}: role {} has no controller `{name}`", role.name);
+                    self.say("peers", message, suggest(name, &role.controllers, "controllers"));
+                }
+                PeerRef::Any
+                | PeerRef::Peer(_)
+                | PeerRef::Controller(_)
+                | PeerRef::Net(_)
+                | PeerRef::Name(_) => {}
+            }
+        }
+    }
+
+    fn port_option(&mut self, role: &Role, name: Option<&str>, at: &str) {
+        let Some(name) = name else { return };
+        if role.option(name).is_none_or(|spec| spec.kind != OptionKind::Port || spec.default.is_none()) {
+            let ports = role.options.iter().filter(|spec| spec.kind == OptionKind::Port);
+            let known: Vec<_> = ports.map(|spec| &spec.name).collect();
+            let message = format!("{at}: role {} has no port option `{name}` with a default", role.name);
+            self.say("port_option", message, suggest(name, &known, "port options"));
+        }
+    }
+
+    fn condition(&mut self, role: &Role, condition: &Condition, at: &str) {
+        for (name, test) in &condition.tests {
+            let Some(spec) = role.option(name) else {
+                let known: Vec<_> = role.options.iter().map(|option| &option.name).collect();
+                let message = format!("{at}: tests the unknown option `{name}` of role {}", role.name);
+                self.say("when", message, suggest(name, &known, "options"));
+                continue;
+            };
+            match test {
+                Test::OneOf(values) | Test::Not(values) => {
+                    for error in values.iter().filter_map(|value| spec.read(value).err()) {
+                        self.say("when", format!("{at}: option {name} {error}"), spec.example());
+                    }
+                }
+                Test::AtLeast(versions) | Test::Below(versions) => self.versions(spec, versions, at),
+            }
+        }
+        for alternative in &condition.any {
+            self.condition(role, alternative, at);
+        }
+    }
+
+    fn versions(&mut self, spec: &OptionSpec, versions: &[Version], at: &str) {
+        let (problem, help) = match spec.kind {
+            OptionKind::Version => return,
+            // Feature and main releases are lines of their own; a module has one line.
+            OptionKind::Module if versions.len() == 1 => return,
+            OptionKind::Module => ("is a module, which has one threshold", "write a single version"),
+            OptionKind::Flag | OptionKind::Choice | OptionKind::Port | OptionKind::Address => {
+                ("is not a version", "at_least and below compare versions")
+            }
         };
-        match test {
-            Test::OneOf(values) | Test::Not(values) => {
-                let errors = values.iter().filter_map(|value| spec.read(value).err());
-                found.extend(errors.map(|error| format!("{at}: option {name} {error}")));
-            }
-            Test::AtLeast(_) | Test::Below(_) if spec.kind != OptionKind::Version => {
-                found.push(format!("{at}: option {name} is not a version"));
-            }
-            Test::AtLeast(_) | Test::Below(_) => {}
-        }
-    }
-    for alternative in &condition.any {
-        check_condition(role, alternative, at, found);
+        self.say("when", format!("{at}: option {} {problem}", spec.name), help);
     }
 }
 
@@ -169,7 +329,10 @@ document = "d"
 [[role]]
 name = "r"
 help = ""
-option = [{ name = "on", type = "flag", default = false, help = "" }]
+option = [
+  { name = "on", type = "flag", default = false, help = "" },
+  { name = "module", type = "module", help = "" },
+]
 peer = [{ name = "server", help = "" }]
 "#;
 
@@ -181,37 +344,53 @@ peer = [{ name = "server", help = "" }]
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let good = "protocol = \"tcp\"\nports = [1]\npeers = [\"server\"]\n";
-        assert_eq!(check(good), "");
+        assert_eq!(check("protocol = \"tcp\"\nports = [1]\npeers = [\"server\"]\n"), "");
+        let tcp = "protocol = \"tcp\"\nports = [1]\n";
         for (flow, part) in [
-            ("protocol = \"tcp\"\nports = [1]\npeers = [\"sever\"]", "has no peer `sever`"),
+            ("peers = [\"sever\"]", "has no peer `sever`"),
+            ("peers = []", "names no remote end"),
+            ("peers = [\"any\"]\nwhen = { of = true }", "unknown option `of`"),
+            ("peers = [\"any\"]\nwhen = { on = \"x\" }", "must be true or false"),
+            ("peers = [\"any\"]\nwhen = { on = { at_least = \"1.2.3\" } }", "is not a version"),
+            ("peers = [\"any\"]\nwhen = { module = { at_least = [\"1.2.3\", \"1.3.0\"] } }", "one threshold"),
+            ("peers = [\"any\"]\nport_option = \"on\"", "no port option `on`"),
+            ("peers = [\"any\"]\nalias_of = \"G\"", "repeats `G`"),
+            ("peers = [\"controller:X\"]", "no controller `X`"),
+            ("peers = [\"any\"]\nto = [\"broadcast\"]", "tcp goes to one host"),
+            ("peers = [\"any\"]\nsource_port = 0", "port 0 is out of range"),
+            ("peers = [\"any\"]\nkind = \"site\"", "only host files"),
+            ("peers = [\"any\"]\nsource = 1", "unknown field `source`"),
+        ] {
+            let error = check(&format!("{tcp}{flow}"));
+            assert!(error.contains(part), "{flow}\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_protocol_has_its_own_keys() {
+        for (flow, part) in [
             ("protocol = \"tcp\"\npeers = [\"server\"]", "tcp and udp have ports"),
             ("protocol = \"icmp\"\nports = [1]\npeers = [\"any\"]", "tcp and udp have ports"),
-            ("protocol = \"tcp\"\nports = [1]\npeers = []", "names no remote end"),
+            ("protocol = \"icmp\"\nsource_port = 1\npeers = [\"any\"]", "only tcp and udp have"),
             ("protocol = \"tcp\"\nports = [0]\npeers = [\"any\"]", "port 0 is out of range"),
-            (
-                "protocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\nwhen = { of = true }",
-                "unknown option `of`",
-            ),
-            (
-                "protocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\nwhen = { on = \"x\" }",
-                "must be true or false",
-            ),
-            (
-                "protocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\nport_option = \"on\"",
-                "no port option `on`",
-            ),
-            ("protocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\nalias_of = \"G\"", "repeats `G`"),
-            ("protocol = \"tcp\"\nports = [1]\npeers = [\"controller:X\"]", "no controller `X`"),
+            ("protocol = \"igmp\"\npeers = [\"any\"]", "igmp goes to groups"),
             (
                 "protocol = \"udp\"\nports = [1]\npeers = [\"any\"]\nto = [\"group\"]",
                 "no address option `group`",
             ),
-            ("protocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\nkind = \"site\"", "only host files"),
-            ("protocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\nsource = 1", "unknown field `source`"),
+            ("protocol = \"udp\"\nports = [1]\npeers = [\"any\"]\nto = []", "names no remote end"),
         ] {
             let error = check(flow);
             assert!(error.contains(part), "{flow}\n{error}");
         }
+    }
+
+    #[test]
+    fn a_default_depends_on_options_above() {
+        let option = "{ name = \"early\", type = \"flag\", help = \"\", default = true, default_when = [{ when = { on = true }, value = false }] },\n";
+        let text = HEAD.replace("option = [\n", &format!("option = [\n{option}"));
+        let flow = "[[flow]]\nid = \"F\"\nrole = \"r\"\nrow = \"1\"\npurpose = \"\"\ndirection = \"egress\"\nprotocol = \"tcp\"\nports = [1]\npeers = [\"any\"]\n";
+        let error = Pack::parse("p.toml", &format!("{text}{flow}")).unwrap_err().to_string();
+        assert!(error.contains("depends on `on`, which stands below it"), "{error}");
     }
 }
