@@ -41,12 +41,9 @@ impl Control {
 /// Whether a control flow to `port` lives, between the same two hosts, with the end as its server that begins `flow`.
 #[inline(always)]
 pub fn is_controlled<T: Tables>(port: u16, flow: &FlowKey, began: Direction, tables: &T) -> bool {
-    // One key for all look-ups: the kernel's stack is small.
-    let mut key = Control::key(flow, port, began);
-    let Some(control) = tables.control(&key) else { return false };
+    let Some(control) = tables.control(&Control::key(flow, port, began)) else { return false };
     for client in control.clients {
-        key = Control::flow(flow, port, client, began);
-        if client != 0 && tables.is_open(&key) {
+        if client != 0 && tables.is_open(&Control::flow(flow, port, client, began)) {
             return true;
         }
     }
@@ -72,22 +69,21 @@ pub fn note<T: Tables>(flow: &FlowKey, began: Direction, tables: &T) {
         Direction::Ingress => flow.local_port(),
         Direction::Egress => flow.remote_port(),
     };
-    let mut key = Control::key(flow, port, server);
-    let mut control = tables.control(&key).unwrap_or_default();
+    let pair = Control::key(flow, port, server);
+    let mut control = tables.control(&pair).unwrap_or_default();
     let mut place = None;
     for (at, known) in control.clients.iter().enumerate() {
         if *known == client {
             return;
         }
-        key = Control::flow(flow, port, *known, server);
-        if place.is_none() && (*known == 0 || !tables.is_open(&key)) {
+        let free = *known == 0 || !tables.is_open(&Control::flow(flow, port, *known, server));
+        if free && place.is_none() {
             place = Some(at);
         }
     }
     // Where all of them live, the newest takes the place of one.
     control.clients[place.unwrap_or(0) & (MAX_FLOWS - 1)] = client;
-    key = Control::key(flow, port, server);
-    tables.set_control(&key, control);
+    tables.set_control(&pair, control);
 }
 
 #[cfg(feature = "user")]
