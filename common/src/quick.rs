@@ -174,12 +174,12 @@ pub fn judge<P: Packet + ?Sized, T: Tables, O: Outcomes>(
     if !v6.is_plain() {
         return outcomes.unsaid();
     }
-    let ip = Ip {
-        ends: EndsV6([v6.source, v6.destination]),
-        protocol: v6.next,
-        offset: TRANSPORT_V6,
-        end: v6.end(),
-    };
+    let ends = EndsV6([v6.source, v6.destination]);
+    // An IPv4 address in an IPv6 header is that of no host.
+    if ends.source().is_v4() || ends.destination().is_v4() {
+        return outcomes.unsaid();
+    }
+    let ip = Ip { ends, protocol: v6.next, offset: TRANSPORT_V6, end: v6.end() };
     v6.transport.judge(&ip, packet, direction, tables, outcomes)
 }
 
@@ -361,7 +361,7 @@ impl<E: Ends> Plain<E> {
         let slot = Service::port_slot(direction, self.transport, self.number());
         match tables.class_at(slot).allows() {
             Allows::Nobody => outcomes.no_rule(self),
-            Allows::Anybody(_) => outcomes.unsaid(),
+            Allows::Anybody(_) | Allows::Particular(_) => outcomes.unsaid(),
             Allows::Peers(number) => self.stranger(number, direction, tables, outcomes),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{CliResult, FAILED, Global, output};
 use crate::{
-    image,
+    image::closed,
     policy::{
         self, Dormant, Off, Policy, Rule,
         rule::{Origin, Peers},
@@ -58,11 +58,11 @@ pub struct RuleJson<'p> {
     pub source: &'p Origin,
     /// What keeps it off: `option`, `version`, `peer` or `expired`; absent when on.
     pub off: Option<Off>,
-    /// Why the kernel's tables don't carry it, or a part of it, though it is on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deferred: Option<String>,
     /// Why it is on, or the condition that keeps it off.
     pub why: &'p str,
+    /// Why it stays closed, or a part of it, though it is on; absent where nothing is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<String>,
 }
 
 /// The remote ends of a rule.
@@ -122,9 +122,10 @@ pub fn text(policy: &Policy, all: bool) -> String {
     output::text(&mut table)
 }
 
+/// Why it is on, and what it still lacks.
 fn why(policy: &Policy, rule: &Rule) -> String {
-    let deferred = image::deferred(rule, &policy.host.names);
-    deferred.map_or_else(|| rule.why.clone(), |deferred| format!("{}; deferred: {deferred}", rule.why))
+    let lacks = closed(rule, &policy.host.names).map_or_else(String::new, |why| format!("; deferred: {why}"));
+    format!("{}{lacks}", rule.why)
 }
 
 fn service(rule: &Rule) -> String {
@@ -174,8 +175,8 @@ fn on<'p>(policy: &Policy, rule: &'p Rule) -> RuleJson<'p> {
         control_port: rule.control_port,
         source: &rule.origin,
         off: None,
-        deferred: image::deferred(rule, &policy.host.names),
         why: &rule.why,
+        deferred: closed(rule, &policy.host.names),
     }
 }
 
@@ -194,7 +195,7 @@ fn off(dormant: &Dormant) -> RuleJson<'_> {
         control_port: None,
         source: &dormant.origin,
         off: Some(dormant.off),
-        deferred: None,
         why: &dormant.why,
+        deferred: None,
     }
 }

@@ -12,7 +12,7 @@ use crate::policy::host::StateLimits;
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
-pub const SHARED_MAPS: [&str; 15] = [
+pub const SHARED_MAPS: [&str; 17] = [
     "SWITCH",
     "SETTINGS",
     "DOCUMENTED",
@@ -20,8 +20,10 @@ pub const SHARED_MAPS: [&str; 15] = [
     "PEERINGS",
     "PEERS",
     "SHARED",
+    "CLAUSES",
     "ESTABLISHED",
     "EMBRYONIC",
+    "CONTROLS",
     "FRAGMENTS",
     "FLOWS",
     "PORTS",

@@ -24,6 +24,10 @@ pub(super) fn parse<P: Packet + ?Sized>(
     if !packet.reaches(headers.end.into()) {
         return Err(Reason::Malformed);
     }
+    // It would be taken for the IPv4 host of that address.
+    if headers.key.local().is_v4() || headers.key.remote().is_v4() {
+        return Err(Reason::Martian);
+    }
     pass_extensions(packet, headers)?;
     if headers.offset > headers.end { Err(Reason::Malformed) } else { Ok(()) }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::packet::Packet;
 use crate::{
-    image::{Image, deferred, known_addresses},
+    image::{Image, closed, known_addresses},
     policy::{
         Dormant, Off, Policy,
         rule::{Local, Origin, Peers, Rule, Service},
@@ -18,8 +18,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Differs {
-    /// The tables don't carry it yet.
-    Carried,
+    /// The address of a name.
+    Known,
+    /// The flow beside which it passes.
+    Beside,
     /// The remote end.
     Peer,
     /// The flow is off: an option has another value.
@@ -60,7 +62,7 @@ pub(super) fn nearest<'p>(
 ) -> Option<Nearest<'p>> {
     let hinted = hinted.and_then(|slot| image.flow(slot)).map(|flow| flow.flow.as_str());
     let active = policy.rules.iter().filter_map(|rule| {
-        let (matches, why) = (Matches::of(packet, rule, policy), deferred(rule, &policy.host.names));
+        let (matches, why) = (Matches::of(packet, rule, policy), closed(rule, &policy.host.names));
         let (differs, distance, detail) = compare(packet, rule, &matches, why.as_deref())?;
         let hint = hinted == Some(rule.flow.as_str());
         let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };
@@ -91,7 +93,8 @@ fn asleep<'p>(packet: &Packet, policy: &Policy, flow: &'p Dormant) -> Option<(Ra
 /// The rule of a flow that lets a packet pass: a flow may have several.
 pub(super) fn passes_by<'p>(packet: &Packet, policy: &'p Policy, flow: &str) -> Option<&'p Rule> {
     let mut rules = policy.rules.iter().filter(|rule| rule.flow == flow);
-    rules.find(|rule| Matches::of(packet, rule, policy).all())
+    // Whether an address is a directed broadcast, the tables know and the rules don't.
+    rules.clone().find(|rule| Matches::of(packet, rule, policy).all()).or_else(|| rules.next())
 }
 
 /// What differs, whether the verdict doesn't name the flow, and how far the port is off.
@@ -126,19 +129,32 @@ fn compare(
     packet: &Packet,
     rule: &Rule,
     matches: &Matches,
-    deferred: Option<&str>,
+    closed: Option<&str>,
 ) -> Option<(Differs, u16, String)> {
     let Matches { direction, peer, protocol: of_protocol, port } = *matches;
     let service = &rule.service;
     match (direction, peer, of_protocol, port) {
-        (true, true, true, true) => deferred.map(|why| (Differs::Carried, 0, format!("{why} yet"))),
+        (true, true, true, true) => {
+            closed.map(|why| (Differs::Known, 0, format!("{why} yet"))).or_else(|| {
+                let port = rule.control_port?;
+                Some((
+                    Differs::Beside,
+                    0,
+                    format!("it passes only beside a live flow to port {port} between the two"),
+                ))
+            })
+        }
         (true, false, true, true) => {
             let to = match rule.local {
                 Local::Own => rule.peers.to_string(),
                 Local::Group(_) | Local::Broadcast => rule.local.to_string(),
             };
-            let unknown = deferred.map_or_else(String::new, |why| format!("; {why}"));
-            Some((Differs::Peer, 0, format!("it is for {to}, not for {}{unknown}", packet.remote)))
+            let unknown = closed.map_or_else(String::new, |why| format!("; {why}"));
+            // A rule for groups comes closer to a packet for one than a rule for hosts does.
+            let (_, destination) = packet.ends();
+            let other_kind = (rule.local != Local::Own) != is_group(&destination);
+            let detail = format!("it is for {to}, not for {}{unknown}", packet.remote);
+            Some((Differs::Peer, other_kind.into(), detail))
         }
         (false, true, true, true) => Some((Differs::Direction, 0, begins(rule.direction))),
         (true, true, false, true) if packet.has_ports() && service.ports().is_some() => {
@@ -162,10 +178,9 @@ fn begins(direction: Direction) -> String {
 
 /// Whether the rule is about these two ends; a group and its senders are one.
 fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
-    let group = |address: &IpAddr| address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST);
     let (_, destination) = packet.ends();
     let addressed = match rule.local {
-        Local::Own => !group(&destination),
+        Local::Own => !is_group(&destination),
         Local::Group(group) => destination == group,
         Local::Broadcast => destination == IpAddr::V4(Ipv4Addr::BROADCAST),
     };
@@ -173,8 +188,12 @@ fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
 }
 
 fn is_among(packet: &Packet, peers: &Peers, policy: &Policy) -> bool {
-    let known = || known_addresses(peers, &policy.host.names).0;
+    let known = || known_addresses(peers, &policy.host.names);
     *peers == Peers::Any || known().iter().any(|net| net.contains(&packet.remote))
+}
+
+fn is_group(address: &IpAddr) -> bool {
+    address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn is_of(packet: &Packet, service: &Service) -> bool {

@@ -52,7 +52,7 @@ pub fn unaccepted(site: &Site) -> Vec<Unaccepted<'_>> {
         let sent = from.policy.rules.iter();
         for rule in sent.filter(|rule| rule.direction == Direction::Egress && rule.local == Local::Own) {
             let Peers::Listed { .. } = rule.peers else { continue };
-            for net in known_addresses(&rule.peers, &from.policy.host.names).0 {
+            for net in known_addresses(&rule.peers, &from.policy.host.names) {
                 found.extend(refused(site, from, rule, &net));
             }
         }
@@ -104,7 +104,7 @@ fn missing(from: &SiteHost, rule: &Rule, to: &SiteHost, address: IpAddr) -> Opti
 
 /// Whether any address that the sender may use is one that these peers cover.
 fn takes(peers: &Peers, to: &SiteHost, from: &SiteHost, address: IpAddr) -> bool {
-    let known = || known_addresses(peers, &to.policy.host.names).0;
+    let known = || known_addresses(peers, &to.policy.host.names);
     let same_family = |own: &&IpAddr| own.is_ipv4() == address.is_ipv4();
     let mut own = from.addresses.iter().filter(same_family);
     *peers == Peers::Any || own.any(|own| known().iter().any(|net| net.contains(own)))
