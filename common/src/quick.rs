@@ -142,6 +142,10 @@ fn plain_v6<P: Packet + ?Sized>(packet: &P, start: &StartV6, direction: Directio
         return None;
     }
     let (source, destination) = (Address::from_words(start.source), Address::from_words(start.destination));
+    // No IPv4 address may stand in an IPv6 header; the long way says so.
+    if source.is_v4() || destination.is_v4() {
+        return None;
+    }
     let key = FlowKey::between(source, destination, direction);
     let end = NETWORK + HEADER_V6 + (second >> 16);
     transport(packet, &start.transport, key, (second >> 8) as u8, NETWORK + HEADER_V6, end, direction)
