@@ -61,7 +61,7 @@ const LAB: [Need; 13] = [
 ];
 
 /// Tools that we did not write, for the suites to send, record and compare with.
-const SUITES: [Need; 9] = [
+const SUITES: [Need; 16] = [
     need("tcpdump", "tcpdump"),
     need("tcpreplay", "tcpreplay"),
     // Debian's own python has Debian's modules; another one that comes first on the path hasn't.
@@ -72,6 +72,13 @@ const SUITES: [Need; 9] = [
     need("hping3", "hping3"),
     need("xdp-loader", "xdp-tools"),
     need("bpftool", "bpftool"),
+    need("ssh", "openssh-client"),
+    need("sshd", "openssh-server"),
+    need("snmpget", "snmp"),
+    need("snmpd", "snmpd"),
+    need("snmptrapd", "snmptrapd"),
+    need("vsftpd", "vsftpd"),
+    need("udhcpc", "udhcpc"),
 ];
 
 const BENCH: [Need; 5] = [
