@@ -33,7 +33,7 @@ use portreeve_tests::{
 /// Sequences of a normal run, and of a nightly one.
 const NORMAL: u64 = 200_000;
 const NIGHTLY: u64 = 2_000_000;
-/// Sequences that one load of the programs sees.
+/// Sequences that one load of the programs sees, at most.
 const CHUNK: u64 = 12_500;
 /// Packets between two changes of the policy.
 const REIGN: usize = 4_000;
@@ -241,15 +241,23 @@ impl Coverage {
     }
 }
 
-/// One load of the programs: its sequences are the same for the same number.
-fn chunk(number: u64, sites: &[Site; 2], protected: &[IpNet]) -> Result<Coverage> {
+/// How many sequences: as many as the environment asks for, or those of a normal or a nightly run.
+fn sequences() -> Result<u64> {
+    if let Some(asked) = env::var_os("PORTREEVE_SEQUENCES") {
+        return asked.to_string_lossy().parse().context("PORTREEVE_SEQUENCES is no number");
+    }
+    Ok(if env::var_os("PORTREEVE_NIGHTLY").is_some() { NIGHTLY } else { NORMAL })
+}
+
+/// One load of the programs: its sequences are the same for the same number and length.
+fn chunk(number: u64, length: u64, sites: &[Site; 2], protected: &[IpNet]) -> Result<Coverage> {
     let native = number.is_multiple_of(2);
     let mut pair = Pair::new(sites, protected, native)?;
     let mut traffic = Traffic::brief(number, Pool::with_strangers());
     let mut coverage = Coverage::default();
     let mut past: VecDeque<Timed> = VecDeque::with_capacity(MEMORY);
     for packet in 1.. {
-        if traffic.begun() > CHUNK {
+        if traffic.begun() > length {
             break;
         }
         let timed = traffic.next().context("traffic ends")?;
@@ -272,7 +280,7 @@ fn chunk(number: u64, sites: &[Site; 2], protected: &[IpNet]) -> Result<Coverage
         }
         past.push_back(timed);
     }
-    coverage.sequences = CHUNK;
+    coverage.sequences = length;
     Ok(coverage)
 }
 
@@ -303,19 +311,21 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn the_kernel_and_the_model_agree() -> Result<()> {
-    let sequences = if env::var_os("PORTREEVE_NIGHTLY").is_some() { NIGHTLY } else { NORMAL };
+    let sequences = sequences()?;
+    // Both hooks have their share, however few there are.
+    let length = CHUNK.min(sequences.div_ceil(2));
     let protected = PROTECTED.map(|text| text.parse::<IpNet>().expect("a prefix"));
     let sites = sites(&protected)?;
     let (next, total) = (AtomicU64::new(0), Mutex::new(Coverage::default()));
     let work = || -> Result<()> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number * CHUNK >= sequences {
+            if number >= sequences.div_ceil(length) {
                 return Ok(());
             }
-            let coverage = chunk(number, &sites, &protected).inspect_err(|_| {
+            let coverage = chunk(number, length, &sites, &protected).inspect_err(|_| {
                 // The others need not go on.
-                next.store(u64::MAX / CHUNK, Ordering::Relaxed);
+                next.store(u64::MAX / 2, Ordering::Relaxed);
             })?;
             total.lock().expect("no thread panics with it").add(&coverage);
         }

@@ -79,7 +79,9 @@ impl Packet for Skb<'_> {
     #[inline(always)]
     fn length(&self) -> u32 {
         match maps::trace() {
-            Some(trace) => trace.length,
+            // SAFETY: a field of a value that is there. Volatile, or the compiler makes one load of this and the
+            // context's, which verifiers before Linux 6.13 refuse.
+            Some(trace) => unsafe { (&raw const trace.length).read_volatile() },
             None => self.ctx.len(),
         }
     }

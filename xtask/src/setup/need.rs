@@ -13,11 +13,16 @@ pub(crate) enum Purpose {
     Demo,
     /// The benchmark.
     Bench,
+    /// The fuzzers.
+    Fuzz,
+    /// Other kernels.
+    Vm,
 }
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Build, Self::Test, Self::Demo, Self::Bench];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Build, Self::Test, Self::Demo, Self::Bench, Self::Fuzz, Self::Vm];
 
     /// What a task with this purpose runs. What the build needs is decided by [`super::plan`].
     pub(super) fn needs(self) -> Vec<Need> {
@@ -26,6 +31,9 @@ impl Purpose {
             Self::Test => [LAB.as_slice(), &SUITES].concat(),
             Self::Demo => LAB.into(),
             Self::Bench => BENCH.into(),
+            // libFuzzer is C++.
+            Self::Fuzz => vec![need("c++", "g++")],
+            Self::Vm => VM.into(),
         }
     }
 }
@@ -87,6 +95,13 @@ const BENCH: [Need; 5] = [
     need("iptables", "iptables"),
     need("xdp-loader", "xdp-tools"),
     need("ethtool", "ethtool"),
+];
+
+const VM: [Need; 4] = [
+    need("qemu-system-x86_64", "qemu-system-x86"),
+    need("/bin/busybox", "busybox-static"),
+    need("cpio", "cpio"),
+    need("strip", "binutils"),
 ];
 
 impl Need {
