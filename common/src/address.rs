@@ -104,6 +104,22 @@ impl Address {
         self.words[0] == all.words[0] && self.words[1] == all.words[1]
     }
 
+    /// 224.0.0.0/24, which no router forwards (RFC 5771, section 4).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_local_control(&self) -> bool {
+        let masked = self.masked(120);
+        let block = Self::v4([224, 0, 0, 0]);
+        masked.words[0] == block.words[0] && masked.words[1] == block.words[1]
+    }
+
+    /// 0.0.0.0/8 or `::`: a host that has no address yet (RFC 1122, section 3.2.1.3).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_nowhere(&self) -> bool {
+        self.is_unspecified() || self.is_v4() && self.octets()[12] == 0
+    }
+
     /// 0.0.0.0 or `::`.
     #[inline(always)]
     #[must_use]
@@ -211,6 +227,10 @@ mod tests {
         assert!(!address("223.255.255.255").is_multicast() && !address("240.0.0.1").is_multicast());
         assert!(address("255.255.255.255").is_limited_broadcast());
         assert!(address("0.0.0.0").is_unspecified() && address("::").is_unspecified());
+        assert!(address("224.0.0.22").is_local_control() && !address("224.0.1.22").is_local_control());
+        assert!(
+            address("0.0.0.1").is_nowhere() && address("::").is_nowhere() && !address("1.0.0.0").is_nowhere()
+        );
         assert!(!address("0.0.0.1").is_unspecified() && !address("::1").is_unspecified());
         assert!(address("127.0.0.1").is_loopback() && address("::1").is_loopback());
         assert!(address("fe80::1").is_link_local_v6() && !address("fec0::1").is_link_local_v6());

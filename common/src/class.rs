@@ -2,7 +2,8 @@
 //!
 //! A service's slot holds its [`Class`]: nothing, a rule for any peer, or a number. The numbered class says which
 //! set of peers to look in ([`Peering`]); the peers of all sets stand in one static hash table ([`PeerKey`],
-//! [`PeerBucket`]) that user space fills and the kernel only reads.
+//! [`PeerBucket`]) that user space fills and the kernel only reads. A service whose rules look at more than the peer has
+//! a list of [`Clause`](crate::clause::Clause)s.
 
 use crate::{Address, Tables};
 
@@ -39,12 +40,15 @@ pub enum Allows {
     Anybody(RuleId),
     /// The peers of this numbered class may.
     Peers(u16),
+    /// It depends on more than the peer: on the clauses from this one on.
+    Particular(u16),
 }
 
 impl Class {
     /// Nothing documents it.
     pub const NONE: Self = Self(0);
     const ANYBODY: u16 = 0x8000;
+    const PARTICULAR: u16 = 0x4000;
 
     /// Any peer, by `rule`.
     #[must_use]
@@ -52,7 +56,13 @@ impl Class {
         Self(Self::ANYBODY | rule)
     }
 
-    /// The numbered class `number`, from 1.
+    /// The clauses from `first` on.
+    #[must_use]
+    pub const fn particular(first: u16) -> Self {
+        Self(Self::PARTICULAR | first)
+    }
+
+    /// The numbered class `number`, from 1 and below [`MAX_CLASSES`].
     #[must_use]
     pub const fn numbered(number: u16) -> Self {
         Self(number)
@@ -65,6 +75,7 @@ impl Class {
         match self.0 {
             0 => Allows::Nobody,
             word if word & Self::ANYBODY != 0 => Allows::Anybody(word & !Self::ANYBODY),
+            word if word & Self::PARTICULAR != 0 => Allows::Particular(word & !Self::PARTICULAR),
             number => Allows::Peers(number),
         }
     }
@@ -262,7 +273,9 @@ mod tests {
         assert_eq!(Class::anybody(0).allows(), Allows::Anybody(0));
         assert_eq!(Class::anybody(16_383).allows(), Allows::Anybody(16_383));
         assert_eq!(Class::numbered(1).allows(), Allows::Peers(1));
-        assert_eq!(Class::from_word(Class::numbered(16_384).word()).allows(), Allows::Peers(16_384));
+        assert_eq!(Class::from_word(Class::numbered(16_383).word()).allows(), Allows::Peers(16_383));
+        assert_eq!(Class::particular(0).allows(), Allows::Particular(0));
+        assert_eq!(Class::from_word(Class::particular(2_047).word()).allows(), Allows::Particular(2_047));
     }
 
     #[test]

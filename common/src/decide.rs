@@ -7,19 +7,24 @@ mod link;
 
 mod fragment;
 
+mod igmp;
+
 mod state;
 mod tcp;
 
+mod clause;
+mod control;
 mod policy;
 
 pub(crate) use tcp::goes_on as tcp_goes_on;
 
-pub use policy::{BROADCAST, OWN, PROTECTED_SET, among, protects};
+pub use clause::particular;
+pub use control::{Control, is_controlled, note};
+pub use policy::{BROADCAST, GROUP, OWN, PROTECTED_SET, among, protects};
 
 use crate::{
     Direction, Reason, Tables,
     class::RuleId,
-    number::protocol,
     parse::Fragment,
     settings::flag,
     sight::{Part, Sight},
@@ -27,13 +32,19 @@ use crate::{
 
 /// A verdict and its rule, in one word: the kernel programs hand it on in a register.
 ///
-/// The reason in bits 16 to 23, the rule in bits 0 to 15, and bit 24 where there is a rule.
+/// The reason in bits 16 to 23, the rule in bits 0 to 15, bit 24 where there is a rule, and within the core bit 25
+/// where the packet goes to many hosts. An open question, see [`Decision::asks`], has a reason of its own number and the
+/// first clause in place of the rule; bit 26 says who begins the flow.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decision(u32);
 
 impl Decision {
     const RULED: u32 = 1 << 24;
+    const TO_MANY: u32 = 1 << 25;
+    const EGRESS: u32 = 1 << 26;
+    /// No reason's number, and no pass.
+    const QUESTION: u32 = Reason::COUNT - 1;
 
     /// A verdict without a rule.
     #[inline(always)]
@@ -73,6 +84,38 @@ impl Decision {
     #[inline(always)]
     const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !0xff_0000 | (reason as u32) << 16)
+    }
+
+    /// The same, for a packet to a group or broadcast, which begins no flow: who answers is not known.
+    #[inline(always)]
+    const fn to_many(self) -> Self {
+        Self(self.0 | Self::TO_MANY)
+    }
+
+    /// A question in place of a verdict: what do the clauses from `first` on say of a flow that begins in `began`?
+    #[inline(always)]
+    const fn asks(first: u16, began: Direction) -> Self {
+        let egress = match began {
+            Direction::Ingress => 0,
+            Direction::Egress => Self::EGRESS,
+        };
+        Self(egress | Self::QUESTION << 16 | first as u32)
+    }
+
+    /// The question, where it is one.
+    #[inline(always)]
+    const fn question(self) -> Option<(u16, Direction)> {
+        if self.number() as u32 != Self::QUESTION {
+            return None;
+        }
+        let began = if self.0 & Self::EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
+        Some((self.id(), began))
+    }
+
+    /// Whether it is for a packet to many; and the verdict without that mark.
+    #[inline(always)]
+    const fn settled(self) -> (bool, Self) {
+        (self.0 & Self::TO_MANY != 0, Self(self.0 & !Self::TO_MANY))
     }
 
     /// The reason's number.
@@ -129,9 +172,31 @@ impl From<Reason> for Decision {
     }
 }
 
+/// Questions about one packet: a connection that is adopted may have begun either way.
+const MAX_QUESTIONS: usize = 2;
+
 /// Judges a packet by what was seen of it.
+///
+/// What clauses say is asked for between two judgements, and not within one: in the kernel, functions that call functions
+/// would need more stack than there is.
 #[inline(always)]
-pub fn decide<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Decision {
+pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) -> Decision {
+    let mut decision = tables.judge(sight, direction);
+    for _ in 0..MAX_QUESTIONS {
+        let Some((first, began)) = decision.question() else { break };
+        let answer = tables.particular(first, &sight.headers.key, began);
+        sight.answer(began, answer);
+        decision = tables.judge(sight, direction);
+    }
+    if matches!(sight.part, Part::GoesOn) && decision.passes() {
+        control::note_either(&sight.headers.key, tables);
+    }
+    decision
+}
+
+/// One judgement, or the question that is open.
+#[inline(always)]
+pub fn judge<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Decision {
     let decision = step(sight, direction, tables).unwrap_or_else(|refusal| refusal);
     if matches!(sight.headers.fragment, Fragment::First) && decision.passes() {
         fragment::first(&sight.headers, direction, decision, tables);
@@ -149,19 +214,10 @@ fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<De
         Part::Link => Ok(link::judge(sight.headers.ethertype, tables).into()),
         Part::Follows => Ok(fragment::later(&sight.headers, direction, tables)),
         Part::Dhcp if tables.settings().has(flag::DHCP) => Ok(Reason::BaselineDhcp.into()),
-        Part::Message => Ok(message(sight, direction, tables)),
+        Part::Igmp => igmp::judge(sight, direction, tables),
+        Part::Message => Err(Reason::NoRule.into()),
         Part::Dhcp | Part::Begins | Part::GoesOn | Part::Sends | Part::Answers | Part::Reports => {
             state::judge(sight, direction, tables)
         }
     }
-}
-
-/// IGMP reports leave and queries come (RFC 3376), other ICMP goes by its type; none of them makes a flow.
-#[inline(always)]
-fn message<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Decision {
-    let ruled = policy::look_up(sight.service(direction), &sight.headers.key.remote(), tables);
-    if ruled.is(Reason::NoRule) && sight.headers.protocol == protocol::IGMP {
-        return Reason::Protocol.into();
-    }
-    ruled
 }

@@ -19,6 +19,7 @@ pub mod reason;
 pub mod tables;
 
 pub mod class;
+pub mod clause;
 pub mod direction;
 pub mod service;
 pub mod settings;

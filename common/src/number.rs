@@ -96,6 +96,14 @@ pub mod icmpv6 {
     pub const LISTENER_REPORT_V2: u8 = 143;
 }
 
+/// IGMP types (RFC 2236, RFC 3376).
+pub mod igmp {
+    /// Membership query.
+    pub const QUERY: u8 = 0x11;
+    /// Reports of versions 1 and 2, the leave, and the report of version 3.
+    pub const REPORTS: [u8; 4] = [0x12, 0x16, 0x17, 0x22];
+}
+
 /// UDP ports of DHCP (RFC 2131, RFC 8415).
 pub mod dhcp {
     /// Server, IPv4.

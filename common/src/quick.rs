@@ -250,7 +250,7 @@ fn refusal<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcom
     let service = Service { direction, protocol: plain.protocol, number: plain.number };
     let ruled = match tables.class(service).allows() {
         Allows::Nobody => return Outcome::Refused(Decision::plain(Reason::NoRule)),
-        Allows::Anybody(_) => return Outcome::Unsaid,
+        Allows::Anybody(_) | Allows::Particular(_) => return Outcome::Unsaid,
         Allows::Peers(number) => tables.among(number, &plain.key.remote()),
     };
     if ruled.passes() { Outcome::Unsaid } else { Outcome::Refused(ruled) }

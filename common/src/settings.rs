@@ -4,6 +4,8 @@ use crate::number::ethertype;
 
 /// EtherTypes that a host file may list.
 pub const MAX_ETHERTYPES: usize = 16;
+/// Ports of control flows that a policy may have: FTP's is the one that documents name.
+pub const MAX_CONTROL_PORTS: usize = 6;
 
 /// Idle limits in ticks of the clock that [`crate::Tables::now`] reads.
 #[repr(C)]
@@ -49,6 +51,8 @@ pub mod flag {
     pub const DHCP: u32 = 1;
     /// Only the listed EtherTypes pass.
     pub const ETHERTYPES_LISTED: u32 = 2;
+    /// A rule needs multicast, and so IGMP.
+    pub const MULTICAST: u32 = 4;
 }
 
 /// A generation's settings, as they lie in the kernel's map.
@@ -60,10 +64,10 @@ pub struct Settings {
     peer_seed: u64,
     ethertypes: [u16; MAX_ETHERTYPES],
     flags: u32,
-    reserved: u32,
+    control_ports: [u16; MAX_CONTROL_PORTS],
 }
 
-const _: () = assert!(size_of::<Settings>() == 96);
+const _: () = assert!(size_of::<Settings>() == 104);
 
 impl Settings {
     /// `adopt_until`: tick until which connections met mid-stream are adopted; `peer_seed`: of the peer table;
@@ -76,7 +80,7 @@ impl Settings {
         flags: u32,
         ethertypes: [u16; MAX_ETHERTYPES],
     ) -> Self {
-        Self { limits, adopt_until, peer_seed, ethertypes, flags, reserved: 0 }
+        Self { limits, adopt_until, peer_seed, ethertypes, flags, control_ports: [0; MAX_CONTROL_PORTS] }
     }
 
     /// The idle limits.
@@ -98,6 +102,20 @@ impl Settings {
     pub const fn adopting_until(mut self, tick: u64) -> Self {
         self.adopt_until = tick;
         self
+    }
+
+    /// The same settings with flows to these server ports as control flows, ended by 0.
+    #[must_use]
+    pub const fn controlled_by(mut self, ports: [u16; MAX_CONTROL_PORTS]) -> Self {
+        self.control_ports = ports;
+        self
+    }
+
+    /// Whether other flows depend on those to this server port.
+    #[inline(always)]
+    #[must_use]
+    pub fn controls(&self, port: u16) -> bool {
+        port != 0 && self.control_ports.contains(&port)
     }
 
     /// Seed of the peer table.
@@ -130,5 +148,5 @@ impl Settings {
 pub const LLC: u16 = 1;
 
 #[cfg(feature = "user")]
-// SAFETY: `repr(C)` of integers, its padding spelled out as `reserved`; every bit pattern is a value.
+// SAFETY: `repr(C)` of integers without padding; every bit pattern is a value.
 unsafe impl aya::Pod for Settings {}

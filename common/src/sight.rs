@@ -3,7 +3,7 @@
 mod icmp;
 
 use crate::{
-    Direction, Packet, Reason, Service,
+    Decision, Direction, Packet, Reason, Service,
     flow::FlowKey,
     number::{dhcp, protocol},
     parse::{Fragment, Headers, parse},
@@ -25,6 +25,8 @@ pub struct Sight {
     judged: u8,
     /// Explicit padding.
     reserved: [u8; 6],
+    /// What clauses said of a flow that begins in either direction; 0 where they were not asked.
+    answers: [u32; 2],
 }
 
 /// A packet's part in its flow.
@@ -40,7 +42,9 @@ pub enum Part {
     Follows,
     /// Between a DHCP client on this host and a server.
     Dhcp,
-    /// A message without a flow: IGMP, or ICMP that is neither echo nor error.
+    /// IGMP.
+    Igmp,
+    /// ICMP that is neither echo nor error: no rule is about it.
     Message,
     /// A TCP connection's SYN.
     Begins,
@@ -69,6 +73,22 @@ impl Sight {
         Service { direction, protocol: self.headers.protocol, number: self.headers.number }
     }
 
+    /// What clauses said of a flow that begins in `began`.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn answered(&self, began: Direction) -> Option<Decision> {
+        match self.answers[began.index() as usize & 1] {
+            0 => None,
+            word => Some(Decision::from_word(word)),
+        }
+    }
+
+    /// Keeps what clauses said. They always give a rule or a reason, so the word is never 0.
+    #[inline(always)]
+    pub(crate) const fn answer(&mut self, began: Direction, decision: Decision) {
+        self.answers[began.index() as usize & 1] = decision.word();
+    }
+
     /// The flow that it has to do with.
     #[inline(always)]
     #[must_use]
@@ -87,6 +107,7 @@ impl Sight {
 #[inline(always)]
 pub fn look<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut Sight) {
     sight.judged = 0;
+    sight.answers = [0; 2];
     if let Err(reason) = parse(packet, direction, &mut sight.headers) {
         sight.judge(reason);
         return;
@@ -115,7 +136,7 @@ pub fn message<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: &mut
     if of_v4 != sight.headers.is_v4() {
         sight.judge(Reason::Protocol);
     } else if sight.headers.protocol == protocol::IGMP {
-        sight.part = Part::Message;
+        sight.part = Part::Igmp;
     } else {
         icmp::look(packet, direction, sight);
     }

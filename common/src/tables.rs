@@ -1,9 +1,10 @@
 //! The look-ups that a verdict needs: over maps in the kernel, over plain collections in user space.
 
 use crate::{
-    Address, Decision, Service,
+    Address, Decision, Direction, Service, Sight,
     class::{Class, PeerBucket, Peering, RuleId},
-    decide,
+    clause::Clause,
+    decide::{self, Control},
     flow::{FlowKey, FlowState},
     settings::Settings,
 };
@@ -42,6 +43,35 @@ pub trait Tables {
         decide::among(number, remote, self)
     }
 
+    /// A clause.
+    fn clause(&self, index: u32) -> Option<&Clause>;
+
+    /// The verdict of the clauses from `first` on, on a flow that begins in `began`. In the kernel this is a function
+    /// of its own.
+    fn particular(&self, first: u16, key: &FlowKey, began: Direction) -> Decision
+    where
+        Self: Sized,
+    {
+        decide::particular(first, key, began, self)
+    }
+
+    /// Whether a control flow to `port` lives beside a data connection that begins in `began`. In the kernel this is a
+    /// function of its own.
+    fn is_controlled(&self, port: u16, key: &FlowKey, began: Direction) -> bool
+    where
+        Self: Sized,
+    {
+        decide::is_controlled(port, key, began, self)
+    }
+
+    /// One judgement, see [`decide::judge`]. In the kernel this is a function of its own.
+    fn judge(&self, sight: &Sight, direction: Direction) -> Decision
+    where
+        Self: Sized,
+    {
+        decide::judge(sight, direction, self)
+    }
+
     /// What a protected address is, see [`decide::protects`]. In the kernel this is a function of its own.
     fn protects(&self, address: &Address) -> u16
     where
@@ -71,6 +101,25 @@ pub trait Tables {
 
     /// Takes a flow out of both tables.
     fn end(&self, key: &FlowKey);
+
+    /// Whether a flow is established, and neither closes nor was reset. In the kernel this is a function of its own.
+    fn is_open(&self, key: &FlowKey) -> bool {
+        self.established(key).is_some_and(|live| !live.state.is_closing())
+    }
+
+    /// Keeps a control flow in mind, see [`decide::note`]. In the kernel this is a function of its own.
+    fn note(&self, key: &FlowKey, began: Direction)
+    where
+        Self: Sized,
+    {
+        decide::note(key, began, self);
+    }
+
+    /// The control flows between two hosts, by [`Control::key`].
+    fn control(&self, pair: &FlowKey) -> Option<Control>;
+
+    /// Writes them back.
+    fn set_control(&self, pair: &FlowKey, control: Control);
 
     /// What the first fragment of a datagram left behind.
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentState>;

@@ -16,10 +16,13 @@ use aya_ebpf::{
 use portreeve_common::{
     Service, Sight,
     class::{MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
+    clause::{Clause, MAX_CLAUSES},
     counter::{
         FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PORTS_PER_PAGE, REASON_SLOTS, TALKER_SETS,
         TalkerSet, Tally,
     },
+    decide::Control,
+    flow::FlowKey,
     settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
     tables::{FragmentKey, FragmentState},
@@ -37,9 +40,14 @@ const PEERINGS_PER_PAGE: u32 = 64;
 /// Buckets in a page of the peer table.
 const BUCKETS_PER_PAGE: u32 = 32;
 const CLASS_PAGES: u32 = Service::SLOTS / WORDS;
+/// Clauses in a page.
+const CLAUSES_PER_PAGE: u32 = 64;
 const PEERING_PAGES: u32 = MAX_CLASSES / PEERINGS_PER_PAGE;
 const PEER_PAGES: u32 = PEER_BUCKETS / BUCKETS_PER_PAGE;
 const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
+const CLAUSE_PAGES: u32 = MAX_CLAUSES / CLAUSES_PER_PAGE;
+/// Pairs of hosts whose control flows are kept in mind.
+const CONTROLLED: u32 = 1_024;
 /// Datagrams in fragments that are followed at once.
 const FRAGMENTED: u32 = 4_096;
 
@@ -68,6 +76,9 @@ static PEERS: Array<[PeerBucket; BUCKETS_PER_PAGE as usize]> =
     Array::with_max_entries(HALVES * PEER_PAGES, 0);
 #[map]
 static SHARED: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * SHARED_PAGES, 0);
+#[map]
+static CLAUSES: Array<[Clause; CLAUSES_PER_PAGE as usize]> =
+    Array::with_max_entries(HALVES * CLAUSE_PAGES, 0);
 
 #[btf_map]
 pub(crate) static ESTABLISHED: BtfArray<FlowSet, { ESTABLISHED_SETS as usize }> = BtfArray::new();
@@ -76,6 +87,8 @@ pub(crate) static EMBRYONIC: BtfArray<FlowSet, { EMBRYONIC_SETS as usize }> = Bt
 #[map]
 pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> =
     LruHashMap::with_max_entries(FRAGMENTED, 0);
+#[map]
+pub(crate) static CONTROLS: LruHashMap<FlowKey, Control> = LruHashMap::with_max_entries(CONTROLLED, 0);
 
 #[map]
 pub(crate) static FLOWS: PerCpuArray<FlowCounter> = PerCpuArray::with_max_entries(MAX_RULES, 0);
@@ -150,6 +163,17 @@ pub(crate) fn peering(generation: u16, number: u16) -> Option<&'static Peering> 
     let page = PEERINGS.get_ptr(half(generation) * PEERING_PAGES + page)?.cast::<Peering>();
     // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
     let place = unsafe { page.add((number % PEERINGS_PER_PAGE) as usize) };
+    // SAFETY: as above; only the half that is not in force is written.
+    Some(unsafe { &*place })
+}
+
+/// A clause; the index wraps.
+#[inline(always)]
+pub(crate) fn clause(generation: u16, index: u32) -> Option<&'static Clause> {
+    let page = (index / CLAUSES_PER_PAGE) & (CLAUSE_PAGES - 1);
+    let page = CLAUSES.get_ptr(half(generation) * CLAUSE_PAGES + page)?.cast::<Clause>();
+    // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
+    let place = unsafe { page.add((index % CLAUSES_PER_PAGE) as usize) };
     // SAFETY: as above; only the half that is not in force is written.
     Some(unsafe { &*place })
 }

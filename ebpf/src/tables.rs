@@ -3,7 +3,8 @@
 use portreeve_common::{
     Address, Decision, Direction, Reason, Service, Sight, Tables,
     class::{Class, PeerBucket, Peering, RuleId},
-    decide::{self, decide},
+    clause::Clause,
+    decide::{self, Control, decide},
     flow::{FlowKey, FlowState},
     quick::{self, Outcome, Plain},
     settings::Settings,
@@ -74,6 +75,50 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn clause(&self, index: u32) -> Option<&Clause> {
+        maps::clause(self.generation, index)
+    }
+
+    #[inline(always)]
+    fn particular(&self, first: u16, key: &FlowKey, began: Direction) -> Decision {
+        let of = u32::from(self.generation) << 16 | u32::from(first);
+        Decision::from_word(portreeve_particular(of, began.index(), key, self.now))
+    }
+
+    #[inline(always)]
+    fn is_controlled(&self, port: u16, key: &FlowKey, began: Direction) -> bool {
+        let of = u32::from(self.generation) << 16 | u32::from(port);
+        portreeve_controlled(of, began.index(), key, self.now) != 0
+    }
+
+    #[inline(always)]
+    fn judge(&self, sight: &Sight, direction: Direction) -> Decision {
+        Decision::from_word(portreeve_judge(sight, direction.index(), self.generation.into(), self.now))
+    }
+
+    #[inline(always)]
+    fn is_open(&self, key: &FlowKey) -> bool {
+        portreeve_is_open(self.generation.into(), key, self.now) != 0
+    }
+
+    #[inline(always)]
+    fn note(&self, key: &FlowKey, began: Direction) {
+        portreeve_note(self.generation.into(), began.index(), key, self.now);
+    }
+
+    #[inline(always)]
+    fn control(&self, pair: &FlowKey) -> Option<Control> {
+        // SAFETY: the value is copied at once; half of one and half of another names flows to ask for all the same.
+        unsafe { maps::CONTROLS.get(pair) }.copied()
+    }
+
+    #[inline(always)]
+    fn set_control(&self, pair: &FlowKey, control: Control) {
+        // A refusal leaves data connections without their control flow: they are dropped and counted.
+        let _unnoted = maps::CONTROLS.insert(pair, &control, 0);
+    }
+
+    #[inline(always)]
     fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
         flows::established(key, self.settings().limits(), self.now)
     }
@@ -123,8 +168,8 @@ impl Tables for KernelTables {
 
 /// Judges what was seen of a frame. Without its settings a generation was never written, and passes nothing.
 #[inline(always)]
-pub(crate) fn judge(sight: &Sight, direction: Direction, generation: u16, now: u64) -> Decision {
-    Decision::from_word(portreeve_judge(sight, direction.index(), generation.into(), now))
+pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, now: u64) -> Decision {
+    decide(sight, direction, &KernelTables::new(generation, now))
 }
 
 /// Judges a packet that may go the short way.
@@ -144,8 +189,7 @@ extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u
     }
     // SAFETY: the verifier lets only memory of this size or null through.
     let sight = unsafe { &*sight };
-    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
-    decide(sight, direction, &tables).word()
+    decide::judge(sight, self::direction(direction), &tables).word()
 }
 
 const INTERNAL: Decision = Decision::plain(Reason::Internal);
@@ -164,6 +208,62 @@ extern "C" fn portreeve_among(generation: u32, number: u32, remote: *const Addre
 extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u32 {
     let Some((tables, address)) = of(generation, address) else { return 0 };
     decide::protects(&address, &tables).into()
+}
+
+/// As above. `of`: the generation in the upper half, the first clause in the lower.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_particular(of: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
+    if key.is_null() {
+        return INTERNAL.word();
+    }
+    // SAFETY: the verifier lets only memory of a key's size or null through.
+    let key = unsafe { &*key };
+    decide::particular(of as u16, key, direction(began), &KernelTables::new((of >> 16) as u16, now)).word()
+}
+
+/// As above. `of`: the generation in the upper half, the control port in the lower.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_controlled(of: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of a key's size or null through.
+    let key = unsafe { &*key };
+    let tables = KernelTables::new((of >> 16) as u16, now);
+    decide::is_controlled(of as u16, key, direction(began), &tables).into()
+}
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_note(generation: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of a key's size or null through.
+    let key = unsafe { &*key };
+    decide::note(key, direction(began), &KernelTables::new(generation as u16, now));
+    0
+}
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_is_open(generation: u32, key: *const FlowKey, now: u64) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of a key's size or null through.
+    let key = unsafe { &*key };
+    let live = KernelTables::new(generation as u16, now).established(key);
+    live.is_some_and(|live| !live.state.is_closing()).into()
+}
+
+#[inline(always)]
+const fn direction(index: u32) -> Direction {
+    if index == 0 { Direction::Ingress } else { Direction::Egress }
 }
 
 /// The tables of a generation, and the address that a caller's pointer has.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{CliResult, FAILED, Global, output};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
+    image::Deferred,
     policy::{self, Policy},
 };
 
@@ -37,6 +38,8 @@ pub struct CheckJson<'r> {
     pub rules: Option<usize>,
     /// How many flows of its roles are off; absent when there are errors.
     pub off: Option<usize>,
+    /// Flows that stay closed until the addresses of their names are known; absent when there are errors.
+    pub deferred: Option<Vec<Deferred>>,
     /// In the order of the file.
     pub diagnostics: &'r [Diagnostic],
 }
@@ -72,6 +75,7 @@ fn json<'r>(policy: Option<&Policy>, report: &'r Report) -> CheckJson<'r> {
         warnings: report.count(Severity::Warning),
         rules: policy.map(|policy| policy.rules.len()),
         off: policy.map(|policy| policy.dormant.len()),
+        deferred: policy.map(Deferred::of),
         diagnostics: &report.diagnostics,
     }
 }
@@ -81,8 +85,11 @@ fn summary(policy: Option<&Policy>, report: &Report) -> String {
     let warnings = counted(report.count(Severity::Warning), "warning");
     match policy {
         Some(policy) => {
-            let rules = counted(policy.rules.len(), "rule");
-            format!("{file}: fine, {rules}, {} off, {warnings}\n", policy.dormant.len())
+            let (rules, deferred) = (counted(policy.rules.len(), "rule"), Deferred::of(policy));
+            let waiting =
+                if deferred.is_empty() { String::new() } else { format!("{} deferred, ", deferred.len()) };
+            let list: String = deferred.iter().map(|flow| format!("deferred {flow}\n")).collect();
+            format!("{list}{file}: fine, {rules}, {} off, {waiting}{warnings}\n", policy.dormant.len())
         }
         None => format!("{file}: {}, {warnings}\n", counted(report.count(Severity::Error), "error")),
     }

@@ -7,9 +7,12 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{CliResult, FAILED, Global, output};
-use crate::policy::{
-    self, Dormant, Policy, Rule,
-    rule::{Origin, Peers, Service},
+use crate::{
+    image::closed,
+    policy::{
+        self, Dormant, Policy, Rule,
+        rule::{Origin, Peers, Service},
+    },
 };
 
 /// Arguments of `rules`.
@@ -55,6 +58,9 @@ pub struct RuleJson<'p> {
     pub source: &'p Origin,
     /// Why it is on, or the condition that keeps it off.
     pub why: &'p str,
+    /// Why it stays closed, or a part of it, though it is on; absent where nothing is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<String>,
 }
 
 /// The remote ends of a rule.
@@ -102,7 +108,7 @@ pub fn text(policy: &Policy, all: bool) -> String {
             &service,
             &peers,
             &source(&rule.origin),
-            &rule.why,
+            &why(rule, policy),
         ]);
     }
     let off = if all { policy.dormant.as_slice() } else { &[] };
@@ -112,6 +118,12 @@ pub fn text(policy: &Policy, all: bool) -> String {
     output::keep_words(&mut table, 0);
     output::keep_words(&mut table, 3);
     output::text(&mut table)
+}
+
+/// Why it is on, and what it still lacks.
+fn why(rule: &Rule, policy: &Policy) -> String {
+    let lacks = closed(rule, &policy.host.names).map_or_else(String::new, |why| format!("; deferred: {why}"));
+    format!("{}{lacks}", rule.why)
 }
 
 fn service(rule: &Rule) -> String {
@@ -130,12 +142,12 @@ fn source(origin: &Origin) -> String {
 /// The rules as `--json` prints them.
 #[must_use]
 pub fn json(policy: &Policy, all: bool) -> Vec<RuleJson<'_>> {
-    let on = policy.rules.iter().map(on);
+    let on = policy.rules.iter().map(|rule| on(rule, policy));
     let off = policy.dormant.iter().filter(|_| all).map(off);
     on.chain(off).collect()
 }
 
-fn on(rule: &Rule) -> RuleJson<'_> {
+fn on<'p>(rule: &'p Rule, policy: &Policy) -> RuleJson<'p> {
     let peers = match &rule.peers {
         Peers::Any => PeersJson { any: true, prefixes: &[], names: &[] },
         Peers::Listed { prefixes, names } => PeersJson { any: false, prefixes, names },
@@ -154,6 +166,7 @@ fn on(rule: &Rule) -> RuleJson<'_> {
         control_port: rule.control_port,
         source: &rule.origin,
         why: &rule.why,
+        deferred: closed(rule, &policy.host.names),
     }
 }
 
@@ -172,6 +185,7 @@ fn off(dormant: &Dormant) -> RuleJson<'_> {
         control_port: None,
         source: &dormant.origin,
         why: &dormant.why,
+        deferred: None,
     }
 }
 

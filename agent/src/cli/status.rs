@@ -11,6 +11,7 @@ use super::{CliResult, Global, output, running};
 use crate::{
     control::View,
     datapath::{reading::Happenings, verify::Standing},
+    image::Deferred,
 };
 
 /// Arguments of `status`.
@@ -36,6 +37,8 @@ pub struct StatusJson {
     pub digest: String,
     /// Rules in force.
     pub rules: usize,
+    /// Flows that stay closed until the addresses of their names are known.
+    pub deferred: Vec<Deferred>,
     /// When counting began.
     pub since: Timestamp,
     /// The state of each interface and direction.
@@ -111,6 +114,7 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
         generation: view.posture.generation(),
         digest: view.digest(),
         rules: view.policy.rules.len(),
+        deferred: view.image.deferred.clone(),
         since: view.state.since,
         interfaces: view.standings()?.into_iter().map(row).collect(),
         established: TableJson { entries, capacity },
@@ -143,6 +147,9 @@ fn text(status: &StatusJson) -> String {
     if status.happenings.established_full > 0 {
         let times = status.happenings.established_full;
         text.push_str(&format!("alarm       the table of live flows was full {times} times\n"));
+    }
+    for flow in &status.deferred {
+        text.push_str(&format!("deferred    {flow}\n"));
     }
     text.push('\n');
     let mut table = output::table(&["interface", "direction", "state", "since"]);

@@ -9,15 +9,17 @@ use crate::policy::host::StateLimits;
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
-pub const SHARED_MAPS: [&str; 14] = [
+pub const SHARED_MAPS: [&str; 16] = [
     "SWITCH",
     "SETTINGS",
     "CLASSES",
     "PEERINGS",
     "PEERS",
     "SHARED",
+    "CLAUSES",
     "ESTABLISHED",
     "EMBRYONIC",
+    "CONTROLS",
     "FRAGMENTS",
     "FLOWS",
     "PORTS",

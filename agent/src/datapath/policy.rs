@@ -6,6 +6,7 @@ use aya::{
 };
 use portreeve_common::{
     class::{PeerBucket, Peering},
+    clause::Clause,
     settings::Settings,
     switch::Switch,
 };
@@ -17,6 +18,7 @@ use crate::image::Image;
 const WORDS: usize = 2_048;
 const PEERINGS: usize = 64;
 const BUCKETS: usize = 32;
+const CLAUSES: usize = 64;
 const HALVES: u32 = 2;
 
 /// What the programs address directly, as it lies in the kernel.
@@ -36,6 +38,8 @@ pub struct Tables<'a> {
     pub peers: &'a [PeerBucket],
     /// Rules that share a service.
     pub shared: &'a [u16],
+    /// What rules look at besides the peer.
+    pub clauses: &'a [Clause],
     /// The rest.
     pub settings: Settings,
 }
@@ -47,6 +51,7 @@ impl<'a> From<&'a Image> for Tables<'a> {
             peerings: &image.peerings,
             peers: &image.peers,
             shared: &image.shared,
+            clauses: &image.clauses,
             settings: image.settings,
         }
     }
@@ -60,6 +65,7 @@ pub struct PolicyMaps {
     peerings: Array<MapData, [Peering; PEERINGS]>,
     peers: Array<MapData, [PeerBucket; BUCKETS]>,
     shared: Array<MapData, [u16; WORDS]>,
+    clauses: Array<MapData, [Clause; CLAUSES]>,
 }
 
 impl PolicyMaps {
@@ -82,6 +88,7 @@ impl PolicyMaps {
             peerings: typed("PEERINGS", map("PEERINGS")?)?,
             peers: typed("PEERS", map("PEERS")?)?,
             shared: typed("SHARED", map("SHARED")?)?,
+            clauses: typed("CLAUSES", map("CLAUSES")?)?,
         })
     }
 
@@ -137,11 +144,12 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be written, or the tables are larger than the maps.
     pub fn write(&mut self, generation: u16, tables: &Tables<'_>) -> Result<(), DatapathError> {
-        let Tables { classes, peerings, peers, shared, settings } = tables;
+        let Tables { classes, peerings, peers, shared, clauses, settings } = tables;
         pages(&mut self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?;
         pages(&mut self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?;
         pages(&mut self.peers, generation, peers).map_err(|error| failed("PEERS", error))?;
         pages(&mut self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
+        pages(&mut self.clauses, generation, clauses).map_err(|error| failed("CLAUSES", error))?;
         self.set_settings(generation, settings)
     }
 
@@ -150,13 +158,14 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be read.
     pub fn holds(&self, generation: u16, tables: &Tables<'_>) -> Result<bool, DatapathError> {
-        let Tables { classes, peerings, peers, shared, settings } = tables;
+        let Tables { classes, peerings, peers, shared, clauses, settings } = tables;
         let window = settings.adopt_until();
         let same = self.settings(generation)?.adopting_until(window) == *settings
             && same(&self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?
             && same(&self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?
             && same(&self.peers, generation, peers).map_err(|error| failed("PEERS", error))?
-            && same(&self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
+            && same(&self.shared, generation, shared).map_err(|error| failed("SHARED", error))?
+            && same(&self.clauses, generation, clauses).map_err(|error| failed("CLAUSES", error))?;
         Ok(same)
     }
 }

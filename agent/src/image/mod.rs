@@ -2,6 +2,7 @@
 
 mod service;
 
+mod clauses;
 mod expand;
 mod peers;
 mod table;
@@ -11,21 +12,26 @@ mod slots;
 
 pub mod simulation;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 use portreeve_common::{
     Direction, Service,
     class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
-    settings::{MAX_ETHERTYPES, Settings},
+    clause::{Clause, MAX_ALTERNATIVES, MAX_CLAUSES},
+    settings::{MAX_CONTROL_PORTS, MAX_ETHERTYPES, Settings},
 };
 
-pub(crate) use self::service::{deferred, known_peers};
+pub(crate) use self::service::{closed, known_peers};
 pub use self::slots::FlowSlots;
-use self::{peers::Sets, service::Needs};
+use self::{
+    clauses::{Clauses, Manner, by_manner},
+    peers::Sets,
+    service::{Known, Needs},
+};
 use crate::policy::{
     Policy,
-    rule::{Kind, Need, Origin, Peers, Rule},
+    rule::{Kind, Local, Need, Origin, Peers, Rule},
 };
 
 /// One generation's tables, in plain vectors.
@@ -39,11 +45,13 @@ pub struct Image {
     pub peers: Vec<PeerBucket>,
     /// Rules of the numbered classes, one class after the other.
     pub shared: Vec<RuleId>,
+    /// What rules look at besides the peer, one service after the other.
+    pub clauses: Vec<Clause>,
     /// Limits in ticks; nothing is adopted yet.
     pub settings: Settings,
     /// What the slots of the flows' counters count; ascending by slot.
     pub flows: Vec<FlowMeta>,
-    /// Rules, or names of their peers, that these tables don't carry.
+    /// Flows with names of which no address is known.
     pub deferred: Vec<Deferred>,
 }
 
@@ -71,13 +79,30 @@ pub struct FlowMeta {
     pub origin: Origin,
 }
 
-/// Something that the policy allows and the tables don't carry: it stays closed.
+/// Something that the policy allows and nobody knows the address of: it stays closed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Deferred {
     /// The flow's stable id.
     pub flow: String,
     /// Why.
     pub why: String,
+}
+
+impl Deferred {
+    /// All that a policy has of them, in the order of its rules.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Vec<Self> {
+        let closed =
+            |rule: &Rule| Some(Self { flow: rule.flow.clone(), why: closed(rule, &policy.host.names)? });
+        policy.rules.iter().filter_map(closed).collect()
+    }
+}
+
+impl std::fmt::Display for Deferred {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { flow, why } = self;
+        write!(f, "{flow}: {why}")
+    }
 }
 
 /// Why a policy doesn't fit the tables.
@@ -95,6 +120,21 @@ pub enum ImageError {
     /// More rules on shared services than the list holds.
     #[error("more than {MAX_SHARED} rules share their services with others")]
     Shared,
+    /// More ways to use one service than a look-up tries.
+    #[error("the rules of one service name {manners} groups or source ports, more than {MAX_ALTERNATIVES}")]
+    Alternatives {
+        /// How many.
+        manners: usize,
+    },
+    /// More of them than the list holds.
+    #[error("the policy's groups and source ports make more than {MAX_CLAUSES} clauses")]
+    Clauses,
+    /// More control ports than the settings hold.
+    #[error("data connections depend on {ports} control ports, more than {MAX_CONTROL_PORTS}")]
+    ControlPorts {
+        /// How many.
+        ports: usize,
+    },
     /// More prefixes than the peer table holds.
     #[error("the policy's peers make more than {MAX_PEERS} prefixes")]
     Peers,
@@ -133,13 +173,14 @@ impl Image {
         ticks_per_second: u64,
     ) -> Result<Self, ImageError> {
         let ids = slots.assign(policy.rules.iter().map(|rule| rule.flow.as_str()))?;
-        let mut deferred = Vec::new();
-        let needs = Needs::gather(&policy.rules, &policy.host.names, &mut deferred);
+        let needs = Needs::gather(&policy.rules, &policy.host.names);
+        let deferred = Deferred::of(policy);
         for Deferred { flow, why } in &deferred {
-            tracing::warn!(flow, why, "not carried by the tables");
+            tracing::warn!(flow, why, "closed as yet");
         }
+        let sets = Sets::new(protected, groups(&policy.rules));
         let mut classes =
-            Classes { ids: &ids, needs: &needs, sets: Sets::new(protected), known: HashMap::new() };
+            Classes { ids: &ids, needs: &needs, sets, clauses: Clauses::default(), known: HashMap::new() };
         let mut words = vec![0; Service::SLOTS as usize];
         for (services, rules) in needs.services() {
             let word = classes.class(services.first.protocol, rules)?.word();
@@ -147,11 +188,12 @@ impl Image {
                 words.fill(word);
             }
         }
+        let clauses = classes.clauses.all;
         let Sets { peerings, peers, shared, .. } = classes.sets;
         let (seed, peers) = table::place(&peers)?;
-        let settings = settings::of(&policy.host, seed, ticks_per_second)?;
+        let settings = settings::of(policy, seed, ticks_per_second)?;
         let flows = flows(&policy.rules, &ids);
-        Ok(Self { classes: words, peerings, peers, shared, settings, flows, deferred })
+        Ok(Self { classes: words, peerings, peers, shared, clauses, settings, flows, deferred })
     }
 
     /// The flow that a slot counts.
@@ -167,6 +209,7 @@ struct Classes<'a> {
     ids: &'a [RuleId],
     needs: &'a Needs<'a>,
     sets: Sets,
+    clauses: Clauses,
     /// By family and positions of the rules.
     known: HashMap<(Families, Vec<usize>), Class>,
 }
@@ -202,23 +245,40 @@ impl Classes<'_> {
         if let Some(class) = self.known.get(&key) {
             return Ok(*class);
         }
-        let class = self.new_class(key.0, &key.1)?;
+        let class = self.by_manners(key.0, &key.1)?;
         self.known.insert(key, class);
         Ok(class)
     }
 
-    fn new_class(&mut self, families: Families, rules: &[usize]) -> Result<Class, ImageError> {
+    fn by_manners(&mut self, families: Families, rules: &[usize]) -> Result<Class, ImageError> {
+        let manner = |at: &usize| Some((*at, Manner::of(self.needs.rule(*at)?)));
+        let mut manners = Vec::new();
+        for (manner, rules) in by_manner(rules.iter().filter_map(manner)) {
+            let class = self.by_peers(families, &rules)?;
+            if class != Class::NONE {
+                manners.push((manner, class));
+            }
+        }
+        match manners.as_slice() {
+            [] => Ok(Class::NONE),
+            [(manner, class)] if manner.is_plain() => Ok(*class),
+            _ => self.clauses.class(manners),
+        }
+    }
+
+    fn by_peers(&mut self, families: Families, rules: &[usize]) -> Result<Class, ImageError> {
         let with_ids = || rules.iter().filter_map(|at| Some((*self.ids.get(*at)?, self.needs.rule(*at)?)));
-        if let Some((id, _)) = with_ids().find(|(_, rule)| rule.peers == Peers::Any) {
+        if let Some((id, _)) = with_ids().find(|(_, rule)| is_for_anybody(rule)) {
             return Ok(Class::anybody(id));
         }
         let mut members: Vec<RuleId> = Vec::new();
-        let mut prefixes = Vec::new();
+        let (mut prefixes, mut below) = (Vec::new(), Vec::new());
         for (at, (id, _)) in rules.iter().zip(with_ids()) {
-            let nets = self.needs.prefixes(*at).iter().filter(|net| families.has(net));
-            let mut nets = nets.peekable();
+            let Some(Known { exact, below: names_below, unknown }) = self.needs.peers(*at) else { continue };
+            let of_family = |nets: &[IpNet]| nets.iter().filter(|net| families.has(net)).copied().collect();
+            let (exact, names_below): (Vec<IpNet>, Vec<IpNet>) = (of_family(exact), of_family(names_below));
             // A rule whose peers are all of the other family says nothing of this service.
-            if nets.peek().is_none() && !self.needs.is_open(*at) {
+            if exact.is_empty() && names_below.is_empty() && unknown.is_empty() {
                 continue;
             }
             let member = members.iter().position(|known| *known == id).unwrap_or(members.len());
@@ -226,10 +286,26 @@ impl Classes<'_> {
                 members.push(id);
             }
             let member = u16::try_from(member).map_err(|_too_many| ImageError::Shared)?;
-            prefixes.extend(nets.map(|net| (*net, member)));
+            prefixes.extend(exact.into_iter().map(|net| (net, member)));
+            below.extend(names_below.into_iter().map(|net| (net, member)));
         }
+        // Of equal prefixes the first one holds: an address counts for its own name before one above it.
+        prefixes.extend(below);
         if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(prefixes, members) }
     }
+}
+
+/// Whether the peer is not looked at. What this host sends to many reaches whoever listens.
+fn is_for_anybody(rule: &Rule) -> bool {
+    rule.peers == Peers::Any || rule.direction == Direction::Egress && rule.local != Local::Own
+}
+
+/// The groups that rules name.
+fn groups(rules: &[Rule]) -> impl Iterator<Item = IpAddr> {
+    rules.iter().filter_map(|rule| match rule.local {
+        Local::Group(group) => Some(group),
+        Local::Own | Local::Broadcast => None,
+    })
 }
 
 fn flows(rules: &[Rule], ids: &[RuleId]) -> Vec<FlowMeta> {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use portreeve_common::{
     Address,
     class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_SHARED, PeerKey, Peering, RuleId},
-    decide::{BROADCAST, OWN, PROTECTED_SET},
+    decide::{BROADCAST, GROUP, OWN, PROTECTED_SET},
 };
 
 use super::{
@@ -41,11 +41,11 @@ struct Set {
 }
 
 impl Sets {
-    /// With the set of protected addresses.
-    pub(super) fn new(protected: &[IpNet]) -> Self {
+    /// With the set of protected addresses, and of groups that rules name.
+    pub(super) fn new(protected: &[IpNet], groups: impl Iterator<Item = IpAddr>) -> Self {
         Self {
             peerings: vec![Peering::default()],
-            peers: protected_peers(protected),
+            peers: protected_peers(protected, groups),
             shared: Vec::new(),
             known: HashMap::new(),
             classes: HashMap::new(),
@@ -178,8 +178,8 @@ fn lengths(prefixes: &Prefixes) -> [u8; MAX_LENGTHS] {
     lengths
 }
 
-/// Own addresses, and the broadcast addresses of the networks that they are in.
-fn protected_peers(protected: &[IpNet]) -> Vec<(PeerKey, u16)> {
+/// Own addresses, the broadcast addresses of the networks that they are in, and the groups.
+fn protected_peers(protected: &[IpNet], groups: impl Iterator<Item = IpAddr>) -> Vec<(PeerKey, u16)> {
     let key = |address| PeerKey { address: Address::from(address), set: PROTECTED_SET, length: 128 };
     let mut peers = BTreeMap::new();
     for net in protected {
@@ -188,6 +188,9 @@ fn protected_peers(protected: &[IpNet]) -> Vec<(PeerKey, u16)> {
     let limited = IpAddr::V4(Ipv4Addr::BROADCAST);
     for address in protected.iter().filter_map(directed_broadcast).chain([limited]) {
         peers.entry(key(address)).or_insert(BROADCAST);
+    }
+    for group in groups {
+        peers.insert(key(group), GROUP);
     }
     peers.into_iter().collect()
 }

@@ -1,35 +1,23 @@
 //! Which rules each service has.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    ops::RangeInclusive,
-};
+use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
 use portreeve_common::{
     Direction, Service,
-    number::{icmp, icmpv6, protocol},
+    number::{icmp, icmpv6, igmp, protocol},
 };
 
-use super::Deferred;
-use crate::policy::rule::{self, Local, Peers, Rule};
-
-/// IGMP membership query (RFC 2236, RFC 3376).
-const IGMP_QUERY: u16 = 0x11;
-/// IGMP reports of versions 1, 2 and 3, and the leave.
-const IGMP_REPORTS: [u16; 4] = [0x12, 0x16, 0x17, 0x22];
+use crate::policy::rule::{self, Peers, Rule};
 
 /// Ports, and the position of the rule that is about them.
 type Range = (RangeInclusive<u16>, usize);
 
-/// Rules that the tables carry, by the services that they are about.
+/// Rules by the services that they are about.
 pub(super) struct Needs<'a> {
     rules: &'a [Rule],
-    /// The peers of each rule, names replaced by the addresses that are known.
-    prefixes: Vec<Vec<IpNet>>,
-    /// Rules with names that are to be learned: for now they only say whom a service is for.
-    open: BTreeSet<usize>,
+    /// The peers of each rule.
+    peers: Vec<Known>,
     numbered: BTreeMap<Service, Vec<usize>>,
     ranges: BTreeMap<(Direction, u8), Vec<Range>>,
 }
@@ -57,30 +45,14 @@ impl Services {
 }
 
 impl<'a> Needs<'a> {
-    pub(super) fn gather(
-        rules: &'a [Rule],
-        names: &BTreeMap<String, Vec<IpAddr>>,
-        deferred: &mut Vec<Deferred>,
-    ) -> Self {
+    pub(super) fn gather(rules: &'a [Rule], names: &BTreeMap<String, Vec<IpAddr>>) -> Self {
         let mut needs = Self {
             rules,
-            prefixes: Vec::with_capacity(rules.len()),
-            open: BTreeSet::new(),
+            peers: rules.iter().map(|rule| Known::of(rule, names)).collect(),
             numbered: BTreeMap::new(),
             ranges: BTreeMap::new(),
         };
         for (at, rule) in rules.iter().enumerate() {
-            let defer = |why| Deferred { flow: rule.flow.clone(), why };
-            let (prefixes, unknown) = known_peers(rule, names);
-            needs.prefixes.push(prefixes);
-            if let Some(why) = uncarried(rule) {
-                deferred.push(defer(why));
-                continue;
-            }
-            if let Some(why) = unresolved(&unknown) {
-                needs.open.insert(at);
-                deferred.push(defer(why));
-            }
             needs.add(at, rule);
         }
         needs
@@ -96,11 +68,11 @@ impl<'a> Needs<'a> {
                 self.add_number(at, direction, protocol::ICMPV6, icmpv6::ECHO.into());
             }
             rule::Service::Igmp if direction == Direction::Ingress => {
-                self.add_number(at, direction, protocol::IGMP, IGMP_QUERY);
+                self.add_number(at, direction, protocol::IGMP, igmp::QUERY.into());
             }
             rule::Service::Igmp => {
-                for kind in IGMP_REPORTS {
-                    self.add_number(at, direction, protocol::IGMP, kind);
+                for kind in igmp::REPORTS {
+                    self.add_number(at, direction, protocol::IGMP, kind.into());
                 }
             }
             rule::Service::Protocol(protocol) => self.add_number(at, direction, *protocol, 0),
@@ -130,52 +102,51 @@ impl<'a> Needs<'a> {
         self.rules.get(at)
     }
 
-    pub(super) fn prefixes(&self, at: usize) -> &[IpNet] {
-        self.prefixes.get(at).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Whether the rule has peers of which no address is known yet.
-    pub(super) fn is_open(&self, at: usize) -> bool {
-        self.open.contains(&at)
+    pub(super) fn peers(&self, at: usize) -> Option<&Known> {
+        self.peers.get(at)
     }
 }
 
-/// Why the tables can't carry a rule.
-fn uncarried(rule: &Rule) -> Option<String> {
-    if let Some(port) = rule.control_port {
-        return Some(format!("data connections beside port {port} are not followed"));
-    }
-    if let Some(port) = rule.service.ports().and_then(|ports| ports.source) {
-        return Some(format!("the source port {port} is not looked at"));
-    }
-    match rule.local {
-        Local::Own => None,
-        Local::Group(_) | Local::Broadcast => Some(format!("packets to {} are not let through", rule.local)),
+/// Whom a rule's peers are known to be.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Stated prefixes, and addresses of the very names that are stated.
+    pub(super) exact: Vec<IpNet>,
+    /// Addresses of names below a `*.name`.
+    pub(super) below: Vec<IpNet>,
+    /// Names of which no address is known: as yet they only say whom a service is for.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Known {
+    fn of(rule: &Rule, names: &BTreeMap<String, Vec<IpAddr>>) -> Self {
+        let Peers::Listed { prefixes, names: stated } = &rule.peers else { return Self::default() };
+        let mut known = Self { exact: prefixes.clone(), ..Self::default() };
+        for name in stated {
+            let addresses = names.iter().filter(|(known, _)| is_meant(name, known)).flat_map(|(_, all)| all);
+            let nets: Vec<IpNet> = addresses.map(|address| IpNet::from(*address)).collect();
+            if nets.is_empty() {
+                known.unknown.push(name.clone());
+            } else if name.starts_with('*') {
+                known.below.extend(nets);
+            } else {
+                known.exact.extend(nets);
+            }
+        }
+        known
     }
 }
 
 /// Why a rule, or a part of it, lets nothing through yet.
-pub(crate) fn deferred(rule: &Rule, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<String> {
-    uncarried(rule).or_else(|| unresolved(&known_peers(rule, names).1))
+pub(crate) fn closed(rule: &Rule, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<String> {
+    let Known { exact: _, below: _, unknown } = Known::of(rule, names);
+    (!unknown.is_empty()).then(|| format!("the addresses of {} are not known", unknown.join(", ")))
 }
 
-fn unresolved(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| format!("the addresses of {} are not known", names.join(", ")))
-}
-
-/// A rule's prefixes, with the addresses that its names are known to have; and the names that have none.
-pub(crate) fn known_peers(rule: &Rule, known: &BTreeMap<String, Vec<IpAddr>>) -> (Vec<IpNet>, Vec<String>) {
-    let Peers::Listed { prefixes, names } = &rule.peers else { return (Vec::new(), Vec::new()) };
-    let (mut prefixes, mut unknown) = (prefixes.clone(), Vec::new());
-    for name in names {
-        let before = prefixes.len();
-        let addresses = known.iter().filter(|(known, _)| is_meant(name, known)).flat_map(|(_, all)| all);
-        prefixes.extend(addresses.map(|address| IpNet::from(*address)));
-        if prefixes.len() == before {
-            unknown.push(name.clone());
-        }
-    }
-    (prefixes, unknown)
+/// A rule's prefixes, with the addresses that its names are known to have.
+pub(crate) fn known_peers(rule: &Rule, names: &BTreeMap<String, Vec<IpAddr>>) -> Vec<IpNet> {
+    let Known { exact, below, unknown: _ } = Known::of(rule, names);
+    [exact, below].concat()
 }
 
 /// `*.name` stands for whatever is below it.

@@ -8,7 +8,9 @@ use std::{
 use portreeve_common::{
     Decision, Direction, Packet, Service, Sight, Tables,
     class::{Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
+    clause::Clause,
     decide,
+    decide::Control,
     flow::{FlowKey, FlowState},
     look, quick,
     settings::Settings,
@@ -25,6 +27,7 @@ pub struct Simulation {
     now: Cell<u64>,
     established: RefCell<HashMap<FlowKey, FlowState>>,
     embryonic: RefCell<HashMap<FlowKey, FlowState>>,
+    controls: RefCell<HashMap<FlowKey, Control>>,
     fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
 }
 
@@ -38,6 +41,7 @@ impl Simulation {
             now: Cell::new(0),
             established: RefCell::default(),
             embryonic: RefCell::default(),
+            controls: RefCell::default(),
             fragments: RefCell::default(),
         }
     }
@@ -68,7 +72,7 @@ impl Simulation {
     pub fn judge<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
         let mut sight = Sight::default();
         look(packet, direction, &mut sight);
-        decide(&sight, direction, self)
+        decide(&mut sight, direction, self)
     }
 
     /// The same by the short way where that decides, as the kernel programs do it.
@@ -109,6 +113,18 @@ impl Tables for Simulation {
 
     fn shared(&self, index: u32) -> Option<RuleId> {
         self.image.shared.get(index as usize).copied()
+    }
+
+    fn clause(&self, index: u32) -> Option<&Clause> {
+        self.image.clauses.get(index as usize)
+    }
+
+    fn control(&self, pair: &FlowKey) -> Option<Control> {
+        self.controls.borrow().get(pair).copied()
+    }
+
+    fn set_control(&self, pair: &FlowKey, control: Control) {
+        self.controls.borrow_mut().insert(*pair, control);
     }
 
     fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {

@@ -2,29 +2,37 @@
 
 use super::Decision;
 use crate::{
-    Address, Reason, Service, Tables,
+    Address, Direction, Reason, Service, Tables,
     class::{self, Allows, PeerKey},
     flow::FlowKey,
+    sight::Sight,
 };
 
 /// The set of peers that holds the protected addresses themselves.
 pub const PROTECTED_SET: u16 = 0;
 /// A protected unicast address.
 pub const OWN: u16 = 1;
-/// The directed broadcast address of an interface.
+/// 255.255.255.255, or the directed broadcast address of an interface.
 pub const BROADCAST: u16 = 2;
-/// `rule` where a rule allows `remote` to use `service`, else why not; `wrong-peer` names a rule that would allow
-/// another peer.
+/// A multicast group that a rule names.
+pub const GROUP: u16 = 3;
+
+/// `rule` where a rule allows a flow with the packet's ends to ask for `service`, else why not, or what has to be asked
+/// first; `wrong-peer` names a rule that would allow another peer.
 #[inline(always)]
-pub(super) fn look_up<T: Tables>(service: Service, remote: &Address, tables: &T) -> Decision {
+pub(super) fn look_up<T: Tables>(service: Service, sight: &Sight, tables: &T) -> Decision {
     match tables.class(service).allows() {
         Allows::Nobody => Reason::NoRule.into(),
         Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
-        Allows::Peers(number) => tables.among(number, remote),
+        Allows::Peers(number) => tables.among(number, &sight.headers.key.remote()),
+        Allows::Particular(first) => {
+            sight.answered(service.direction).unwrap_or(Decision::asks(first, service.direction))
+        }
     }
 }
 
-/// The same for the peers of a numbered class.
+/// The same for the peers of a numbered class. What is learned of a peer's names while packets pass has its place here:
+/// a name is one more member of the class's set.
 #[inline(always)]
 pub fn among<T: Tables>(number: u16, remote: &Address, tables: &T) -> Decision {
     let Some(peering) = tables.peering(number) else { return Reason::Internal.into() };
@@ -36,32 +44,58 @@ pub fn among<T: Tables>(number: u16, remote: &Address, tables: &T) -> Decision {
     }
 }
 
-/// A flow may begin only between a protected address and a peer that a wire can have.
+/// A flow may begin, by `ruled`, only between a protected address and a peer that a wire can have.
 ///
 /// # Errors
 ///
-/// `martian` or `not-local`.
+/// `martian`, `not-local`, or `wrong-peer` for a group or broadcast that the rule does not name.
 #[inline(always)]
-pub(super) fn ends<T: Tables>(key: &FlowKey, tables: &T) -> Result<(), Decision> {
+pub(super) fn ends<T: Tables>(
+    key: &FlowKey,
+    direction: Direction,
+    ruled: Decision,
+    tables: &T,
+) -> Result<(), Decision> {
     let (local, remote) = (key.local(), key.remote());
-    if is_martian(&remote) || tables.protects(&remote) == OWN {
+    let known = tables.protects(&remote);
+    let many = remote.is_multicast() || known == BROADCAST;
+    if many && matches!(direction, Direction::Egress) {
+        return Err(ruled.because(Reason::WrongPeer));
+    }
+    if many || is_martian(&remote) || known == OWN {
         return Err(Reason::Martian.into());
     }
     if tables.protects(&local) == OWN { Ok(()) } else { Err(Reason::NotLocal.into()) }
 }
 
-/// What a protected address is: [`OWN`], [`BROADCAST`], or 0 for any other address.
+/// Who may send to many: another host that a wire can have, or this one.
+///
+/// # Errors
+///
+/// `martian` or `not-local`.
+#[inline(always)]
+pub(super) fn sender<T: Tables>(key: &FlowKey, direction: Direction, tables: &T) -> Result<(), Decision> {
+    let (sender, refusal) = match direction {
+        Direction::Ingress => (key.remote(), Reason::Martian),
+        Direction::Egress => (key.local(), Reason::NotLocal),
+    };
+    let known = tables.protects(&sender);
+    let right = match direction {
+        Direction::Ingress => known == 0 && !sender.is_multicast() && !is_martian(&sender),
+        Direction::Egress => known == OWN,
+    };
+    if right { Ok(()) } else { Err(refusal.into()) }
+}
+
+/// What a protected address is: [`OWN`], [`BROADCAST`], [`GROUP`], or 0 for any other address.
 #[inline(always)]
 pub fn protects<T: Tables>(address: &Address, tables: &T) -> u16 {
     let key = PeerKey { address: *address, set: PROTECTED_SET, length: 128 };
     class::find(tables, &key).unwrap_or(0)
 }
 
-/// Never one end of a flow between two hosts (RFC 1122, section 3.2.1.3; RFC 4291).
+/// Never the address of another host (RFC 1122, section 3.2.1.3; RFC 4291).
 #[inline(always)]
 const fn is_martian(address: &Address) -> bool {
-    address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || address.is_limited_broadcast()
+    address.is_nowhere() || address.is_loopback() || address.is_limited_broadcast()
 }

@@ -22,7 +22,7 @@ pub(super) fn judge<T: Tables>(
     let mut ruled = Decision::plain(Reason::NoState);
     if matches!(sight.part, Part::Begins) {
         // A SYN to a port that nothing documents is dropped before the state tables are asked.
-        ruled = policy::look_up(sight.service(direction), &sight.headers.key.remote(), tables);
+        ruled = policy::look_up(sight.service(direction), sight, tables);
         if !ruled.passes() {
             return Err(ruled);
         }
@@ -52,10 +52,12 @@ fn known<T: Tables>(
             return begin(ruled, key, direction, tables);
         }
         Part::GoesOn | Part::Sends | Part::Answers | Part::Dhcp => {}
-        Part::Judged | Part::Link | Part::Follows | Part::Message => return Err(Reason::Internal.into()),
+        Part::Judged | Part::Link | Part::Follows | Part::Igmp | Part::Message => {
+            return Err(Reason::Internal.into());
+        }
     }
     if live.state.generation() != tables.generation() {
-        live.state = by_this_generation(key, live.state, tables)?;
+        live.state = by_this_generation(sight, live.state, tables)?;
     }
     if matches!(sight.part, Part::GoesOn) {
         tcp::continues(&sight.headers, &live, key, direction, tables)?;
@@ -93,19 +95,21 @@ fn unknown<T: Tables>(
 ) -> Result<Decision, Decision> {
     let key = sight.key();
     match sight.part {
-        Part::GoesOn => tcp::adopt(&sight.headers, key, direction, tables),
+        Part::GoesOn => tcp::adopt(sight, direction, tables),
         Part::Begins => begin(ruled, key, direction, tables),
         Part::Sends | Part::Dhcp => begin(allowed(sight, direction, tables)?, key, direction, tables),
         Part::Answers => Err(Reason::NoState.into()),
         Part::Reports => Err(Reason::IcmpUnrelated.into()),
-        Part::Judged | Part::Link | Part::Follows | Part::Message => Err(Reason::Internal.into()),
+        Part::Judged | Part::Link | Part::Follows | Part::Igmp | Part::Message => {
+            Err(Reason::Internal.into())
+        }
     }
 }
 
 /// A protocol that nothing documents is named as such: it has no port.
 #[inline(always)]
 fn allowed<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<Decision, Decision> {
-    let ruled = policy::look_up(sight.service(direction), &sight.headers.key.remote(), tables);
+    let ruled = policy::look_up(sight.service(direction), sight, tables);
     if ruled.passes() {
         Ok(ruled)
     } else if ruled.is(Reason::NoRule) && !sight.headers.has_number() {
@@ -115,7 +119,7 @@ fn allowed<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result
     }
 }
 
-/// Lets a flow begin.
+/// Lets a flow begin; a packet to many begins none.
 #[inline(always)]
 fn begin<T: Tables>(
     ruled: Decision,
@@ -123,18 +127,33 @@ fn begin<T: Tables>(
     direction: Direction,
     tables: &T,
 ) -> Result<Decision, Decision> {
-    policy::ends(key, tables)?;
-    tables
-        .begin(key, FlowState::new(key.protocol(), direction, ruled.id(), tables.generation(), tables.now()));
+    let (many, ruled) = ruled.settled();
+    if many {
+        policy::sender(key, direction, tables)?;
+        return Ok(ruled);
+    }
+    policy::ends(key, direction, ruled, tables)?;
+    let generation = valid_for(ruled, tables);
+    tables.begin(key, FlowState::new(key.protocol(), direction, ruled.id(), generation, tables.now()));
     Ok(ruled)
+}
+
+/// The generation under which a verdict holds for the packets that follow. A data connection is judged with each one:
+/// no generation is 0.
+#[inline(always)]
+pub(super) fn valid_for<T: Tables>(ruled: Decision, tables: &T) -> u16 {
+    if ruled.is(Reason::Related) { 0 } else { tables.generation() }
 }
 
 /// A flow that an older generation let begin goes on under its new rule, or ends.
 #[inline(always)]
-fn by_this_generation<T: Tables>(key: &FlowKey, state: FlowState, tables: &T) -> Result<FlowState, Decision> {
-    let ruled = policy::look_up(key.service(state.began()), &key.remote(), tables);
+fn by_this_generation<T: Tables>(sight: &Sight, state: FlowState, tables: &T) -> Result<FlowState, Decision> {
+    let key = sight.key();
+    let ruled = policy::look_up(key.service(state.began()), sight, tables);
     if ruled.passes() {
-        Ok(state.under(ruled.id(), tables.generation()))
+        Ok(state.under(ruled.id(), valid_for(ruled, tables)))
+    } else if ruled.question().is_some() {
+        Err(ruled)
     } else {
         tables.end(key);
         Err(ruled)

@@ -1,10 +1,14 @@
 //! TCP: a flow begins with a SYN that policy allows, and lives when the handshake is complete.
 
-use super::{Decision, policy, state::Again};
+use super::{
+    Decision, policy,
+    state::{Again, valid_for},
+};
 use crate::{
     Direction, Reason, Tables,
     flow::{FlowKey, FlowState},
     parse::{Headers, flags},
+    sight::Sight,
     tables::Live,
 };
 
@@ -113,27 +117,31 @@ pub(crate) const fn goes_on(
 /// In the window after the first enforcement, a connection that policy would have let begin is taken as it is.
 #[inline(always)]
 pub(super) fn adopt<T: Tables>(
-    headers: &Headers,
-    key: &FlowKey,
+    sight: &Sight,
     direction: Direction,
     tables: &T,
 ) -> Result<Decision, Decision> {
+    let (headers, key) = (&sight.headers, sight.key());
     let opens = headers.has(flags::SYN | flags::RST);
     if opens || tables.now() >= tables.settings().adopt_until() {
         return Err(Reason::NoState.into());
     }
     let mut began = Direction::Ingress;
-    let mut ruled = policy::look_up(key.service(began), &key.remote(), tables);
-    if !ruled.passes() {
+    let mut ruled = policy::look_up(key.service(began), sight, tables);
+    if !ruled.passes() && ruled.question().is_none() {
         began = Direction::Egress;
-        ruled = policy::look_up(key.service(began), &key.remote(), tables);
+        ruled = policy::look_up(key.service(began), sight, tables);
+    }
+    if ruled.question().is_some() {
+        return Err(ruled);
     }
     if !ruled.passes() {
         return Err(Reason::NoState.into());
     }
-    policy::ends(key, tables)?;
-    let state =
-        FlowState::new(key.protocol(), began, ruled.id(), tables.generation(), tables.now()).answered();
+    let (_, ruled) = ruled.settled();
+    policy::ends(key, direction, ruled, tables)?;
+    let generation = valid_for(ruled, tables);
+    let state = FlowState::new(key.protocol(), began, ruled.id(), generation, tables.now()).answered();
     tables.establish(key, advance(state, headers, direction));
     Ok(ruled.because(Reason::Adopted))
 }

@@ -107,7 +107,7 @@ fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> 
     let (reason, passes, image) = (decision.reason(), decision.passes(), simulation.image());
     let passed_by = decision.rule().filter(|_| passes).and_then(|slot| image.flow(slot));
     let rule = passed_by.and_then(|flow| nearest::passes_by(packet, policy, &flow.flow));
-    let by_policy = matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::Protocol);
+    let by_policy = matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::NoState | Reason::Protocol);
     let nearest = by_policy.then(|| nearest::nearest(packet, policy, image, decision.rule())).flatten();
     Explained {
         direction: packet.direction.name(),

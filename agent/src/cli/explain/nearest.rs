@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::packet::Packet;
 use crate::{
-    image::{Image, deferred, known_peers},
+    image::{Image, closed, known_peers},
     policy::{
         Policy,
         rule::{Local, Origin, Peers, Rule, Service},
@@ -18,8 +18,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Differs {
-    /// The tables don't carry it yet.
-    Carried,
+    /// The address of a name.
+    Known,
+    /// The flow beside which it passes.
+    Beside,
     /// The remote end.
     Peer,
     /// The flow is off.
@@ -56,7 +58,7 @@ pub(super) fn nearest<'p>(
 ) -> Option<Nearest<'p>> {
     let hinted = hinted.and_then(|slot| image.flow(slot)).map(|flow| flow.flow.as_str());
     let active = policy.rules.iter().filter_map(|rule| {
-        let (matches, why) = (Matches::of(packet, rule, policy), deferred(rule, &policy.host.names));
+        let (matches, why) = (Matches::of(packet, rule, policy), closed(rule, &policy.host.names));
         let (differs, distance, detail) = compare(packet, rule, &matches, why.as_deref())?;
         let hint = hinted == Some(rule.flow.as_str());
         let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };
@@ -82,7 +84,8 @@ pub(super) fn nearest<'p>(
 /// The rule of a flow that lets a packet pass: a flow may have several.
 pub(super) fn passes_by<'p>(packet: &Packet, policy: &'p Policy, flow: &str) -> Option<&'p Rule> {
     let mut rules = policy.rules.iter().filter(|rule| rule.flow == flow);
-    rules.find(|rule| Matches::of(packet, rule, policy).all())
+    // Whether an address is a directed broadcast, the tables know and the rules don't.
+    rules.clone().find(|rule| Matches::of(packet, rule, policy).all()).or_else(|| rules.next())
 }
 
 /// Which parts of a rule a packet has.
@@ -114,18 +117,27 @@ fn compare(
     packet: &Packet,
     rule: &Rule,
     matches: &Matches,
-    deferred: Option<&str>,
+    closed: Option<&str>,
 ) -> Option<(Differs, u16, String)> {
     let Matches { direction, peer, protocol: of_protocol, port } = *matches;
     let service = &rule.service;
     match (direction, peer, of_protocol, port) {
-        (true, true, true, true) => deferred.map(|why| (Differs::Carried, 0, format!("{why} yet"))),
+        (true, true, true, true) => {
+            closed.map(|why| (Differs::Known, 0, format!("{why} yet"))).or_else(|| {
+                let port = rule.control_port?;
+                Some((
+                    Differs::Beside,
+                    0,
+                    format!("it passes only beside a live flow to port {port} between the two"),
+                ))
+            })
+        }
         (true, false, true, true) => {
             let to = match rule.local {
                 Local::Own => rule.peers.to_string(),
                 Local::Group(_) | Local::Broadcast => rule.local.to_string(),
             };
-            let unknown = deferred.map_or_else(String::new, |why| format!("; {why}"));
+            let unknown = closed.map_or_else(String::new, |why| format!("; {why}"));
             Some((Differs::Peer, 0, format!("it is for {to}, not for {}{unknown}", packet.remote)))
         }
         (false, true, true, true) => Some((Differs::Direction, 0, begins(rule.direction))),
@@ -150,7 +162,7 @@ fn begins(direction: Direction) -> String {
 
 /// Whether the rule is about these two ends; a group and its senders are one.
 fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
-    let among = || known_peers(rule, &policy.host.names).0.iter().any(|net| net.contains(&packet.remote));
+    let among = || known_peers(rule, &policy.host.names).iter().any(|net| net.contains(&packet.remote));
     let group = |address: &IpAddr| address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST);
     let (_, destination) = packet.ends();
     let addressed = match rule.local {

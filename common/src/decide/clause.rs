@@ -1,0 +1,58 @@
+//! Rules that look at more than the peer: the first of a service's clauses that lets a packet pass wins.
+
+use super::{BROADCAST, Decision};
+use crate::{
+    Direction, Reason, Tables,
+    class::Allows,
+    clause::{Clause, MAX_ALTERNATIVES},
+    flow::FlowKey,
+};
+
+/// The verdict of the clauses from `first` on. A packet for which none is has `no-rule`; one of a peer that none
+/// names has `wrong-peer`; a data connection without its control flow has `no-state`.
+#[inline(always)]
+pub fn particular<T: Tables>(first: u16, key: &FlowKey, began: Direction, tables: &T) -> Decision {
+    let (destination, source_port) = match began {
+        Direction::Ingress => (key.local(), key.remote_port()),
+        Direction::Egress => (key.remote(), key.local_port()),
+    };
+    let broadcast = tables.protects(&destination) == BROADCAST;
+    let mut refusal = Decision::plain(Reason::NoRule);
+    for place in 0..MAX_ALTERNATIVES {
+        let Some(clause) = tables.clause(u32::from(first) + place) else { return Reason::Internal.into() };
+        if clause.is_to(&destination, broadcast) && clause.is_from(source_port) {
+            let decision = judge(clause, key, began, tables);
+            if decision.passes() {
+                return decision;
+            }
+            if !refusal.is(Reason::NoState) {
+                refusal = decision;
+            }
+        }
+        if clause.is_last() {
+            break;
+        }
+    }
+    refusal
+}
+
+#[inline(always)]
+fn judge<T: Tables>(clause: &Clause, key: &FlowKey, began: Direction, tables: &T) -> Decision {
+    let ruled = match clause.class().allows() {
+        Allows::Nobody => return Reason::NoRule.into(),
+        Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
+        Allows::Peers(number) => tables.among(number, &key.remote()),
+        Allows::Particular(_) => return Reason::Internal.into(),
+    };
+    if !ruled.passes() {
+        return ruled;
+    }
+    if clause.is_to_many() {
+        return ruled.to_many();
+    }
+    match clause.control_port() {
+        0 => ruled,
+        port if tables.is_controlled(port, key, began) => ruled.because(Reason::Related),
+        _ => Reason::NoState.into(),
+    }
+}
