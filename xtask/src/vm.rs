@@ -126,6 +126,7 @@ fn initramfs(folder: &Path, sequences: u32) -> Result<PathBuf> {
         run(Command::new("strip").arg("-o").args([&to, &from]))?;
         libraries(&from, &root)?;
     }
+    packs(&root)?;
     let init = INIT.replace("@SEQUENCES@", &sequences.to_string()).replace("@SUITES@", &SUITES.join(" "));
     fs::write(root.join("init"), init)?;
     run(Command::new("chmod").arg("+x").arg(root.join("init")))?;
@@ -159,6 +160,18 @@ fn libraries(program: &Path, root: &Path) -> Result<()> {
             fs::create_dir_all(parent)?;
         }
         fs::copy(word, &to).with_context(|| format!("can't copy {word}"))?;
+    }
+    Ok(())
+}
+
+/// The packs that the suites read, where they look for them.
+fn packs(root: &Path) -> Result<()> {
+    let from = cargo::workspace().join("tests/tests/rules/packs").canonicalize()?;
+    let to = root.join(from.strip_prefix("/")?);
+    fs::create_dir_all(&to)?;
+    for entry in fs::read_dir(&from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
 }

@@ -281,6 +281,8 @@ impl Ends {
         let peer = *family[random.usize(..family.len())];
         let (client, service) = (random.u16(CLIENTS), pool.services[random.usize(..pool.services.len())]);
         let began = either(random);
+        // Now and then a server calls: active FTP's data comes from its port.
+        let (client, service) = if random.u8(..12) == 0 { (service, client) } else { (client, service) };
         let (local_port, peer_port) = match began {
             Direction::Ingress => (service, client),
             Direction::Egress => (client, service),

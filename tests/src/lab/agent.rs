@@ -18,6 +18,7 @@ pub struct Agent {
     host: Host,
     program: PathBuf,
     instance: String,
+    packs: Option<PathBuf>,
 }
 
 impl Agent {
@@ -27,7 +28,18 @@ impl Agent {
     /// The program isn't there.
     pub fn new(host: &Host, program: &Path) -> Result<Self> {
         ensure!(program.is_file(), "{} is not built", program.display());
-        Ok(Self { host: host.clone(), program: program.to_owned(), instance: host.name().to_owned() })
+        Ok(Self {
+            host: host.clone(),
+            program: program.to_owned(),
+            instance: host.name().to_owned(),
+            packs: None,
+        })
+    }
+
+    /// The same with packs of this folder beside those that are built in.
+    #[must_use]
+    pub fn with_packs(self, folder: &Path) -> Self {
+        Self { packs: Some(folder.to_owned()), ..self }
     }
 
     /// Where [`Agent::new`] finds the program in a suite: what `cargo xtask test` built and named.
@@ -46,6 +58,9 @@ impl Agent {
     pub fn start(&self, host_file: &Path) -> Result<Server> {
         let mut words = self.words(["run"]);
         words.extend(["--host".into(), host_file.into(), "--metrics".into(), METRICS.into()]);
+        if let Some(folder) = &self.packs {
+            words.extend(["--packs".into(), folder.clone()]);
+        }
         let mut server = self.host.spawn(words)?;
         server.wait_until("serves metrics", PATIENCE, |_| Ok(self.scrape()?.success()))?;
         Ok(server)

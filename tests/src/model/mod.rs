@@ -18,7 +18,7 @@ use self::{
     dissect::{Content, ICMP, ICMPV6, IGMP, Packet, Piece, Quote, Seen, TCP, UDP, dissect, flag},
     flow::{Ends, Flow, Limits, Phase, Talk},
     icmp::Meaning,
-    rules::{Rules, Which, Wish},
+    rules::{Leave, Manner, Rules, Which, Wish},
 };
 
 /// What the model says of a packet.
@@ -171,8 +171,8 @@ impl Model {
             }
             Content::Udp(ports) => self.udp(packet, direction, *ports),
             Content::Icmp { .. } => self.icmp(packet, direction),
-            Content::Igmp(_) => Err((Reason::Protocol, Which::new())),
-            Content::Opaque => self.exchange(ends(packet, direction, [0, 0]), direction, 0),
+            Content::Igmp(kind) => self.igmp(packet, direction, *kind),
+            Content::Opaque => self.exchange(ends(packet, direction, [0, 0]), direction),
         };
         judged.unwrap_or_else(|refused| refused)
     }
@@ -187,7 +187,33 @@ impl Model {
         if dhcp && self.dhcp {
             return Ok((Reason::BaselineDhcp, Which::new()));
         }
-        self.exchange(ends, direction, ports[1])
+        self.exchange(ends, direction)
+    }
+
+    /// Queries come and reports leave, where a rule needs multicast: for the groups that rules name, or for all hosts
+    /// of the link.
+    fn igmp(&self, packet: &Packet, direction: Direction, kind: u8) -> Result<Judged, Judged> {
+        let speaks = match direction {
+            Direction::Ingress => kind == 0x11,
+            Direction::Egress => [0x12, 0x16, 0x17, 0x22].contains(&kind),
+        };
+        if !packet.source.is_ipv4() || !speaks || !self.rules.needs_igmp() {
+            return Err((Reason::Protocol, Which::new()));
+        }
+        let ends = ends(packet, direction, [0, 0]);
+        let nameless = direction == Direction::Ingress && packet.source.is_unspecified();
+        if !nameless {
+            self.rules.sender(ends.local.0, ends.remote.0, direction)?;
+        }
+        let wish = Wish { number: u16::from(kind), ..wish(&ends, direction) };
+        let leave = self.rules.allow(wish, |_| false);
+        let of_the_link =
+            matches!(packet.destination, IpAddr::V4(group) if group.octets()[..3] == [224, 0, 0]);
+        if !of_the_link && !self.rules.is_group(packet.destination) {
+            let rules = leave.map_or_else(|(_, rules)| rules, |leave| leave.rules);
+            return Err((Reason::WrongPeer, rules));
+        }
+        Ok((Reason::BaselineIgmp, leave.map_or_else(|_| Which::new(), |leave| leave.rules)))
     }
 
     fn icmp(&mut self, packet: &Packet, direction: Direction) -> Result<Judged, Judged> {
@@ -201,13 +227,11 @@ impl Model {
         let plain = |reason| Ok((reason, Which::new()));
         match icmp::meaning(v4, *kind) {
             Meaning::Request | Meaning::Reply if *code != 0 => plain(Reason::Malformed),
-            Meaning::Request => {
-                self.exchange(echo(packet, direction, *id, direction), direction, u16::from(*kind))
-            }
+            Meaning::Request => self.exchange(echo(packet, direction, *id, direction), direction),
             Meaning::Reply => {
                 let ends = echo(packet, direction, *id, direction.opposite());
                 match self.live(&ends) {
-                    Some(_) => self.exchange(ends, direction, 0),
+                    Some(_) => self.exchange(ends, direction),
                     None => plain(Reason::NoState),
                 }
             }
@@ -215,11 +239,8 @@ impl Model {
             Meaning::Redirect => plain(Reason::Redirect),
             Meaning::Neighbour => plain(icmp::neighbour(packet, *kind)),
             Meaning::Listener => plain(icmp::listener(packet, *kind, direction)),
-            Meaning::Other => {
-                let remote = remote(packet, direction);
-                let wish = Wish { direction, protocol: packet.protocol, number: u16::from(*kind), remote };
-                self.rules.allow(wish).map(|rules| (Reason::Rule, rules))
-            }
+            // No rule is about it.
+            Meaning::Other => plain(Reason::NoRule),
         }
     }
 
@@ -239,11 +260,10 @@ impl Model {
     }
 
     /// Packets without connections. The first answer makes an exchange live; until then nothing prolongs it.
-    fn exchange(&mut self, ends: Ends, direction: Direction, number: u16) -> Result<Judged, Judged> {
+    fn exchange(&mut self, ends: Ends, direction: Direction) -> Result<Judged, Judged> {
         let Some(mut flow) = self.judged_again(&ends)? else {
-            let rules = self.allow(&ends, direction, number)?;
-            self.begin(ends, direction, rules.clone());
-            return Ok((Reason::Rule, rules));
+            let leave = self.allow(&ends, direction)?;
+            return self.begin(ends, direction, leave);
         };
         match flow.phase {
             Phase::Live(_) => flow.seen = self.now,
@@ -270,21 +290,18 @@ impl Model {
 
     /// A SYN begins a connection, or knocks at one that lives on without noticing.
     fn opens(&mut self, ends: Ends, direction: Direction) -> Result<Judged, Judged> {
-        let wish = wish(&ends, direction);
-        let rules = self.rules.allow(wish)?;
+        let leave = self.ask(&ends, direction)?;
         if let Some(flow) = self.live(&ends) {
             let over = matches!(&flow.phase, Phase::Live(talk) if talk.is_closing());
             if !over && flow.began != direction {
                 return Err((Reason::NoState, Which::new()));
             }
             if !over && matches!(flow.phase, Phase::Live(_)) {
-                return Ok((Reason::Established, rules));
+                return Ok((Reason::Established, leave.rules));
             }
             self.flows.remove(&ends);
         }
-        self.between(&ends)?;
-        self.begin(ends, direction, rules.clone());
-        Ok((Reason::Rule, rules))
+        self.begin(ends, direction, leave)
     }
 
     /// Any segment but a SYN, of a connection that is known.
@@ -334,18 +351,14 @@ impl Model {
         }
         let began = Direction::ALL
             .into_iter()
-            .find_map(|began| self.rules.allow(wish(&ends, began)).ok().map(|rules| (began, rules)));
-        let (began, rules) = began.ok_or(refused)?;
-        self.between(&ends)?;
+            .find_map(|began| self.ask(&ends, began).ok().map(|leave| (began, leave)));
+        let (began, leave) = began.ok_or(refused)?;
+        self.rules.ends(ends.local.0, ends.remote.0, direction, &leave.rules)?;
         let mut talk = Talk::default();
         talk.hears(direction, flags, sequence, acknowledgment);
-        let flow = Flow {
-            began,
-            rules: rules.clone(),
-            policy: self.policy,
-            seen: self.now,
-            phase: Phase::Live(talk),
-        };
+        let (policy, rules) = (self.holds(&leave), leave.rules);
+        let phase = Phase::Live(talk);
+        let flow = Flow { began, rules: rules.clone(), policy, seen: self.now, phase };
         self.flows.insert(ends, flow);
         Ok((Reason::Adopted, rules))
     }
@@ -358,37 +371,71 @@ impl Model {
     fn judged_again(&mut self, ends: &Ends) -> Result<Option<Flow>, Judged> {
         let Some(mut flow) = self.live(ends).cloned() else { return Ok(None) };
         if flow.policy != self.policy {
-            match self.rules.allow(wish(ends, flow.began)) {
-                Ok(rules) => flow.rules = rules,
+            match self.ask(ends, flow.began) {
+                Ok(leave) => {
+                    flow.policy = self.holds(&leave);
+                    flow.rules = leave.rules;
+                }
                 Err(refused) => {
                     self.flows.remove(ends);
                     return Err(refused);
                 }
             }
-            flow.policy = self.policy;
         }
         Ok(Some(flow))
     }
 
-    fn allow(&self, ends: &Ends, direction: Direction, number: u16) -> Result<Which, Judged> {
+    /// What the rules say of a flow that begins in `began`.
+    fn ask(&self, ends: &Ends, began: Direction) -> Result<Leave, Judged> {
+        self.rules.allow(wish(ends, began), |port| self.is_controlled(ends, began, port))
+    }
+
+    /// The policy under which a verdict holds for the packets that follow: what hangs on another flow is asked for
+    /// again with each one.
+    fn holds(&self, leave: &Leave) -> u64 {
+        if leave.manner == Manner::Beside { 0 } else { self.policy }
+    }
+
+    /// Whether a connection to `port` of the end that begins lives, between the same two hosts.
+    fn is_controlled(&self, data: &Ends, began: Direction, port: u16) -> bool {
+        self.flows.iter().any(|(ends, flow)| {
+            let (server, client) = match began {
+                Direction::Ingress => (ends.remote.1, ends.local.1),
+                Direction::Egress => (ends.local.1, ends.remote.1),
+            };
+            ends.protocol == TCP
+                && (ends.local.0, ends.remote.0) == (data.local.0, data.remote.0)
+                && (server, client != 0) == (port, true)
+                && matches!(&flow.phase, Phase::Live(talk) if !talk.is_closing())
+                && flow.lives(TCP, &self.limits, self.now)
+        })
+    }
+
+    fn allow(&self, ends: &Ends, direction: Direction) -> Result<Leave, Judged> {
         let numbered = [TCP, UDP, ICMP, ICMPV6, IGMP].contains(&ends.protocol);
-        let wish = Wish { direction, protocol: ends.protocol, number, remote: ends.remote.0 };
-        let rules = self.rules.allow(wish).map_err(|(reason, rules)| match reason {
+        self.ask(ends, direction).map_err(|(reason, rules)| match reason {
             // What has no port is named for what it is.
             Reason::NoRule if !numbered => (Reason::Protocol, rules),
             other => (other, rules),
-        })?;
-        self.between(ends)?;
-        Ok(rules)
+        })
     }
 
-    fn between(&self, ends: &Ends) -> Result<(), Judged> {
-        self.rules.ends(ends.local.0, ends.remote.0).map_err(|reason| (reason, Which::new()))
-    }
-
-    fn begin(&mut self, ends: Ends, began: Direction, rules: Which) {
-        let flow = Flow { began, rules, policy: self.policy, seen: self.now, phase: Phase::Asked };
-        self.flows.insert(ends, flow);
+    /// A packet to many begins nothing: who answers is not known.
+    fn begin(&mut self, ends: Ends, began: Direction, leave: Leave) -> Result<Judged, Judged> {
+        let (local, remote) = (ends.local.0, ends.remote.0);
+        let reason = match leave.manner {
+            Manner::ToMany => {
+                self.rules.sender(local, remote, began)?;
+                return Ok((Reason::Rule, leave.rules));
+            }
+            Manner::Begins => Reason::Rule,
+            Manner::Beside => Reason::Related,
+        };
+        self.rules.ends(local, remote, began, &leave.rules)?;
+        let policy = self.holds(&leave);
+        let rules = leave.rules.clone();
+        self.flows.insert(ends, Flow { began, rules, policy, seen: self.now, phase: Phase::Asked });
+        Ok((reason, leave.rules))
     }
 }
 
@@ -416,9 +463,9 @@ fn echo(packet: &Packet, direction: Direction, id: u16, asks: Direction) -> Ends
 
 /// What the first packet of a flow asked for.
 fn wish(ends: &Ends, began: Direction) -> Wish {
-    let port = match began {
-        Direction::Ingress => ends.local.1,
-        Direction::Egress => ends.remote.1,
+    let (port, source_port) = match began {
+        Direction::Ingress => (ends.local.1, ends.remote.1),
+        Direction::Egress => (ends.remote.1, ends.local.1),
     };
     let number = match ends.protocol {
         TCP | UDP => port,
@@ -426,11 +473,8 @@ fn wish(ends: &Ends, began: Direction) -> Wish {
         ICMPV6 => 128,
         _ => 0,
     };
-    Wish { direction: began, protocol: ends.protocol, number, remote: ends.remote.0 }
-}
-
-fn remote(packet: &Packet, direction: Direction) -> IpAddr {
-    ends(packet, direction, [0, 0]).remote.0
+    let (local, remote) = (ends.local.0, ends.remote.0);
+    Wish { direction: began, protocol: ends.protocol, number, source_port, local, remote }
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -1,7 +1,11 @@
 //! An edge device whose agent enforces from the start, for real programs to get through or not.
 #![allow(dead_code, reason = "no suite uses all of it")]
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::lab::{Agent, Host, Lab, PATIENCE, Server, wait_for};
@@ -15,6 +19,9 @@ pub(crate) const INTERFACE: &str = "enp2s0";
 /// The ways by which ingress is judged.
 pub(crate) const HOOKS: [&str; 2] = ["xdp", "tc"];
 
+/// The pack of the rules' own suite, with every kind of rule.
+const PACKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules/packs");
+
 /// The edge device, behind its agent.
 pub(crate) struct Gate {
     pub(crate) edge: Host,
@@ -26,7 +33,7 @@ impl Gate {
     /// Starts the agent on an edge device that is up. `rules`: what the host file says behind `[enforcement]`.
     pub(crate) fn close(lab: &Lab, edge: &Host, hook: &str, rules: &str) -> Result<Self> {
         let file = host_file(lab, hook, rules)?;
-        let agent = Agent::new(edge, &Agent::program()?)?;
+        let agent = Agent::new(edge, &Agent::program()?)?.with_packs(Path::new(PACKS));
         let daemon = agent.start(&file)?;
         let gate = Self { edge: edge.clone(), agent, _daemon: daemon };
         wait_for("both directions are enforced", PATIENCE, || {
