@@ -128,7 +128,7 @@ reason = "by peers"
 const PACKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules/packs");
 
 /// Flows of that role that packets have to meet.
-const REACHED: [&str; 11] = [
+const REACHED: [&str; 10] = [
     "P-CAST",
     "P-BOTH",
     "P-ANSWER",
@@ -138,7 +138,6 @@ const REACHED: [&str; 11] = [
     "P-QUERY",
     "P-FTP-IN",
     "P-DATA-OUT",
-    "P-FTP-OUT",
     "P-DATA-IN",
 ];
 

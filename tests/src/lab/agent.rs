@@ -58,9 +58,6 @@ impl Agent {
     pub fn start(&self, host_file: &Path) -> Result<Server> {
         let mut words = self.words(["run"]);
         words.extend(["--host".into(), host_file.into(), "--metrics".into(), METRICS.into()]);
-        if let Some(folder) = &self.packs {
-            words.extend(["--packs".into(), folder.clone()]);
-        }
         let mut server = self.host.spawn(words)?;
         server.wait_until("serves metrics", PATIENCE, |_| Ok(self.scrape()?.success()))?;
         Ok(server)
@@ -104,6 +101,9 @@ impl Agent {
         words.extend(["--instance".into(), self.instance.clone().into()]);
         words.extend(["--bpffs".into(), lab.bpffs()]);
         words.extend(["--state-dir".into(), folder("state"), "--run-dir".into(), folder("run")]);
+        if let Some(folder) = &self.packs {
+            words.extend(["--packs".into(), folder.clone()]);
+        }
         words
     }
 }
