@@ -413,10 +413,10 @@ impl Model {
 
     fn allow(&self, ends: &Ends, direction: Direction) -> Result<Leave, Judged> {
         let numbered = [TCP, UDP, ICMP, ICMPV6, IGMP].contains(&ends.protocol);
-        self.ask(ends, direction).map_err(|(reason, rules)| match reason {
+        self.ask(ends, direction).map_err(|(reason, rules)| {
             // What has no port is named for what it is.
-            Reason::NoRule if !numbered => (Reason::Protocol, rules),
-            other => (other, rules),
+            let unnamed = reason == Reason::NoRule && !numbered;
+            (if unnamed { Reason::Protocol } else { reason }, rules)
         })
     }
 
