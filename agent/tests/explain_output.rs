@@ -60,7 +60,7 @@ fn json_says_the_same() {
 }
 
 #[test]
-fn what_the_tables_do_not_carry_is_said() {
+fn names_and_groups_are_explained() {
     let host = tempfile::NamedTempFile::new().unwrap();
     let text = "[host]\naddresses = [\"192.0.2.10\"]\n[names]\n\"api.example.com\" = [\"203.0.113.5\"]\n\
                 [[allow]]\nid = \"N\"\ndirection = \"egress\"\nprotocol = \"udp\"\nport = 5000\n\
@@ -68,13 +68,39 @@ fn what_the_tables_do_not_carry_is_said() {
     fs::write(host.path(), text).unwrap();
     for (packet, wanted) in [
         ("out udp -> api.example.com:5000", "flow     N, egress udp 5000"),
-        ("out udp -> 224.10.10.25:5000", "but      packets to 224.10.10.25 are not let through yet\n"),
+        ("out udp -> 224.10.10.25:5000", "flow     N, egress udp 5000"),
+        ("out udp -> 224.10.10.26:5000", "it is for 224.10.10.25, not for 224.10.10.26"),
         ("out udp -> 203.0.113.9:5000", "not for 203.0.113.9; "),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portreeve"));
         let output = command.arg("explain").arg(host.path()).arg(packet).output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(stdout.contains(wanted), "{packet}: {stdout}");
+    }
+}
+
+#[test]
+fn what_a_packet_needs_beside_its_peer_is_explained() {
+    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/rules/packs");
+    let host = tempfile::NamedTempFile::new().unwrap();
+    let text = "[host]\naddresses = [\"192.0.2.10\"]\n[[role]]\npack = \"plant\"\nrole = \"edge\"\n\
+                peers = { panels = [\"192.0.2.60\"], files = [\"192.0.2.70\"] }\n";
+    fs::write(host.path(), text).unwrap();
+    for (packet, verdict, wanted) in [
+        ("in udp 192.0.2.60 -> 255.255.255.255:8001", "pass (rule)", "flow     P-CAST, ingress udp 8001"),
+        ("in udp 192.0.2.60:514 -> 514", "pass (rule)", "flow     P-SYSLOG, ingress udp 514 from port 514"),
+        ("in udp 192.0.2.60:515 -> 514", "drop (no-rule)", "it is for udp 514 from port 514"),
+        (
+            "out tcp 20 -> 192.0.2.70:40001",
+            "drop (no-state)",
+            "it passes only beside a live flow to port 21 between the two",
+        ),
+        ("in igmp 0.0.0.0 -> 224.0.0.1", "pass (baseline)", "flow     P-QUERY, ingress igmp"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portreeve"));
+        let output = command.arg("--packs").arg(&packs).arg("explain").arg(host.path()).arg(packet).output();
+        let stdout = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert!(stdout.starts_with(verdict) && stdout.contains(wanted), "{packet}: {stdout}");
     }
 }
 

@@ -325,7 +325,7 @@ fn equal_peers_are_one_set_and_equal_classes_one_class() {
         let service = portreeve_common::Service { direction: Direction::Ingress, protocol: 6, number: port };
         match Class::from_word(image.classes[service.slot() as usize]).allows() {
             Allows::Peers(number) => number,
-            Allows::Nobody | Allows::Anybody(_) => 0,
+            Allows::Nobody | Allows::Anybody(_) | Allows::Particular(_) => 0,
         }
     };
     assert_eq!([443, 444, 8000, 8999, 7999, 9000].map(numbered), [1, 2, 3, 3, 0, 0]);

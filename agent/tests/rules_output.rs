@@ -54,6 +54,37 @@ fn check_exits_with_0_or_2() {
 }
 
 #[test]
+fn names_without_addresses_are_said() {
+    const HOST: &str = "[[allow]]\nid = \"SITE-1\"\ndirection = \"egress\"\nprotocol = \"tcp\"\nport = 443\n\
+                        peers = [\"api.example.com\", \"*.example.net\"]\nreason = \"r\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("host.toml");
+    let show = |names: &str, command: &[&str]| {
+        std::fs::write(&file, format!("{HOST}[names]\n{names}")).unwrap();
+        let (code, stdout, _) = run(&[&[command[0], file.to_str().unwrap()], &command[1..]].concat());
+        assert_eq!(code, Some(0), "{stdout}");
+        stdout
+    };
+    let api = "\"api.example.com\" = [\"198.51.100.1\"]\n";
+    let below = "\"a.b.example.net\" = [\"198.51.100.2\"]\n";
+    let both = show("", &["check"]);
+    assert!(
+        both.starts_with("deferred SITE-1: the addresses of api.example.com, *.example.net are not known\n"),
+        "{both}"
+    );
+    assert!(both.contains("fine, 1 rule, 0 off, 1 deferred, "), "{both}");
+    let json: serde_json::Value = serde_json::from_str(&show(api, &["check", "--json"])).unwrap();
+    let wanted =
+        serde_json::json!([{ "flow": "SITE-1", "why": "the addresses of *.example.net are not known" }]);
+    assert_eq!(json["deferred"], wanted);
+    let rules: serde_json::Value = serde_json::from_str(&show(api, &["rules", "--json"])).unwrap();
+    assert_eq!(rules[0]["deferred"], "the addresses of *.example.net are not known");
+    assert!(show(api, &["rules"]).contains("deferred"));
+    let names = format!("{api}{below}");
+    assert!(!show(&names, &["check"]).contains("deferred") && !show(&names, &["rules"]).contains("deferred"));
+}
+
+#[test]
 fn packs_are_listed_and_shown() {
     let (code, list, _) = run(&["packs"]);
     assert!(

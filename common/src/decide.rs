@@ -33,7 +33,7 @@ use crate::{
 /// A verdict and its rule, in one word: the kernel programs hand it on in a register.
 ///
 /// The reason in bits 16 to 23, the rule in bits 0 to 15, bit 24 where there is a rule, and within the core bit 25
-/// where the packet goes to many hosts. An open question, see [`Decision::asks`], has a reason of its own number and the
+/// where the packet goes to many hosts. An open question, see `asks`, has a reason of its own number and the
 /// first clause in place of the rule; bit 26 says who begins the flow.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]

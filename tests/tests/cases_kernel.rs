@@ -1,6 +1,6 @@
 //! Every verdict case whose packs are built in, judged by the kernel: ingress by XDP and by TC, egress by TC. Needs root.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
@@ -34,9 +34,10 @@ fn every_case_gets_its_verdict_by_tc() -> Result<()> {
 fn judge_all(native: bool) -> Result<()> {
     let catalogue = Catalogue::built_in()?;
     let mut traced: Option<Traced> = None;
-    let (mut judged, mut wrong) = (0, Vec::new());
+    let (mut judged, mut wrong, mut waiting) = (0, Vec::new(), BTreeMap::<String, usize>::new());
     for case in Case::all()? {
-        if case.host.roles.iter().any(|role| catalogue.pack(&role.pack).is_none()) {
+        if let Some(role) = case.host.roles.iter().find(|role| catalogue.pack(&role.pack).is_none()) {
+            *waiting.entry(role.pack.clone()).or_default() += 1;
             continue;
         }
         judged += 1;
@@ -48,7 +49,8 @@ fn judge_all(native: bool) -> Result<()> {
     }
     ensure!(wrong.is_empty(), "{} of {judged} wrong:\n{}", wrong.len(), wrong.join("\n"));
     ensure!(judged >= 100, "only {judged} cases have built-in packs");
-    println!("{judged} cases judged, ingress by {}", if native { "XDP" } else { "TC" });
+    let hook = if native { "XDP" } else { "TC" };
+    println!("{judged} cases judged, ingress by {hook}; waiting for their packs: {waiting:?}");
     Ok(())
 }
 

@@ -138,7 +138,11 @@ fn compare(
                 Local::Group(_) | Local::Broadcast => rule.local.to_string(),
             };
             let unknown = closed.map_or_else(String::new, |why| format!("; {why}"));
-            Some((Differs::Peer, 0, format!("it is for {to}, not for {}{unknown}", packet.remote)))
+            // A rule for groups comes closer to a packet for one than a rule for hosts does.
+            let (_, destination) = packet.ends();
+            let other_kind = (rule.local != Local::Own) != is_group(&destination);
+            let detail = format!("it is for {to}, not for {}{unknown}", packet.remote);
+            Some((Differs::Peer, other_kind.into(), detail))
         }
         (false, true, true, true) => Some((Differs::Direction, 0, begins(rule.direction))),
         (true, true, false, true) if packet.has_ports() && service.ports().is_some() => {
@@ -163,14 +167,17 @@ fn begins(direction: Direction) -> String {
 /// Whether the rule is about these two ends; a group and its senders are one.
 fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
     let among = || known_peers(rule, &policy.host.names).iter().any(|net| net.contains(&packet.remote));
-    let group = |address: &IpAddr| address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST);
     let (_, destination) = packet.ends();
     let addressed = match rule.local {
-        Local::Own => !group(&destination),
+        Local::Own => !is_group(&destination),
         Local::Group(group) => destination == group,
         Local::Broadcast => destination == IpAddr::V4(Ipv4Addr::BROADCAST),
     };
     addressed && (rule.peers == Peers::Any || among())
+}
+
+fn is_group(address: &IpAddr) -> bool {
+    address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn is_of(packet: &Packet, service: &Service) -> bool {
