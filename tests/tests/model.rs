@@ -390,7 +390,9 @@ fn the_kernel_and_the_model_agree() -> Result<()> {
     thread::scope(|scope| {
         let workers: Vec<_> =
             (0..thread::available_parallelism()?.get()).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?)
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_panic| anyhow!("a worker panicked"))?)
     })?;
     let coverage = total.into_inner().expect("no thread panics with it");
     let packets: u64 = coverage.verdicts.values().sum();
