@@ -87,10 +87,7 @@ fn names_without_addresses_are_said() {
 #[test]
 fn packs_are_listed_and_shown() {
     let (code, list, _) = run(&["packs"]);
-    assert!(
-        code == Some(0) && list.contains("machinemetrics-edge") && list.contains("clearscada"),
-        "{list}"
-    );
+    assert!(code == Some(0) && list.contains("machinemetrics-edge") && list.contains("clearscada"), "{list}");
     let (_, json, _) = run(&["packs", "siemens-industrial-edge", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let coverage = serde_json::json!({ "documented": 21, "mirror": 5, "implied": 2, "never": 2 });

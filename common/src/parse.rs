@@ -37,7 +37,7 @@ pub struct Headers {
     pub end: u32,
     /// The datagram's id, if it is fragmented.
     pub fragment_id: u32,
-    /// A later fragment's offset in the datagram's payload, bytes.
+    /// Where a fragment's transport bytes begin in what is fragmented: of the first one behind its extension headers.
     pub fragment_at: u16,
     /// EtherType behind the tags, or a length below 0x600 for LLC.
     pub ethertype: u16,
@@ -201,5 +201,7 @@ pub fn quoted<P: Packet + ?Sized>(
     } else {
         ipv6::quoted(packet, direction, inner)
     };
-    read && transport::quoted(packet, direction, inner)
+    // What lies behind the packet's end is padding.
+    let quoted = inner.offset + transport::QUOTED <= outer.end;
+    read && quoted && transport::quoted(packet, direction, inner)
 }

@@ -1,13 +1,15 @@
-//! The project's tasks: `cargo xtask setup | build | lint | test | demo | bench`.
+//! The project's tasks: `cargo xtask setup | build | lint | test | fuzz | vm | demo | bench`.
 
 mod bench;
 mod build;
 mod cargo;
 mod demo;
+mod fuzz;
 mod lint;
 mod setup;
 mod step;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,10 @@ enum Task {
     Lint,
     /// Run all tests, then, as root, the privileged suites.
     Test(test::Args),
+    /// Feed the parsers and the decision core what nobody thought of.
+    Fuzz(fuzz::Args),
+    /// Run the kernel programs on other kernels, in virtual machines.
+    Vm(vm::Args),
     /// Protect an edge device in a plant network of namespaces, and show what passes and what doesn't.
     Demo(demo::Args),
     /// Measure the kernel programs against an empty one.
@@ -51,6 +57,8 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build => build::main()?,
         Task::Lint => lint::main()?,
         Task::Test(args) => return test::main(&args),
+        Task::Fuzz(args) => fuzz::main(&args)?,
+        Task::Vm(args) => vm::main(&args)?,
         Task::Demo(args) => demo::main(&args)?,
         Task::Bench(args) => bench::main(&args)?,
     }

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Only tests whose name contains this.
     #[arg(long)]
     filter: Option<String>,
+    /// Ten times as many sequences against the model.
+    #[arg(long)]
+    nightly: bool,
 }
 
 /// Runs them all, whatever fails on the way; the last line that it prints is the total.
@@ -77,6 +80,9 @@ impl Total {
         command.args(packages).arg("--no-fail-fast");
         // Suites that run the agent find it by this name.
         command.env("PORTREEVE", cargo::target().join("debug/portreeve"));
+        if args.nightly {
+            command.env("PORTREEVE_NIGHTLY", "1");
+        }
         if let Some(filter) = &args.filter {
             command.args(["--", filter]);
         }

@@ -22,7 +22,7 @@ fn key(headers: &Headers, direction: Direction) -> FragmentKey {
 pub(super) fn first<T: Tables>(headers: &Headers, direction: Direction, decision: Decision, tables: &T) {
     let state = FragmentState {
         seen: tables.now(),
-        end: headers.end - headers.offset,
+        end: u32::from(headers.fragment_at) + headers.end - headers.offset,
         rule: decision.rule().unwrap_or(FragmentState::NO_RULE),
         generation: tables.generation(),
     };

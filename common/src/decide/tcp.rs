@@ -62,8 +62,10 @@ fn responder<T: Tables>(
     tables: &T,
 ) -> Result<(), Decision> {
     if headers.has(flags::SYN) {
-        let expected = headers.sequence.wrapping_add(1);
-        tables.begin(key, state.answered().acknowledging(state.began(), expected).at(tables.now()));
+        let (caller, expected) = (state.began(), headers.sequence.wrapping_add(1));
+        // What it accepts next tells a credible reset of the caller's, before it says anything else.
+        let state = state.acknowledging(caller.opposite(), headers.acknowledgement);
+        tables.begin(key, state.answered().acknowledging(caller, expected).at(tables.now()));
         return Ok(());
     }
     if headers.has(flags::RST) || state.is_answered() { Ok(()) } else { Err(Reason::NoState.into()) }

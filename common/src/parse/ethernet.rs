@@ -13,20 +13,21 @@ const MAX_TAGS: u32 = 2;
 /// Sets the EtherType behind the tags, and where its payload begins.
 #[inline(always)]
 pub(super) fn parse<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Result<(), Reason> {
-    let mut at = ADDRESSES;
-    let mut kind = read_kind(packet, at)?;
-    let mut tags = u32::from(packet.tag_beside());
-    while is_tag(kind) {
-        if tags == MAX_TAGS {
-            return Err(Reason::VlanDepth);
+    let beside = u32::from(packet.tag_beside());
+    // Counted, so that the compiler unrolls it: Linux 6.1 refuses the loop that it would make of `while`.
+    for tags in 0..=MAX_TAGS {
+        let at = ADDRESSES + tags * TAG;
+        let kind = read_kind(packet, at)?;
+        if !is_tag(kind) {
+            headers.ethertype = kind;
+            headers.offset = at + 2;
+            return Ok(());
         }
-        tags += 1;
-        at += TAG;
-        kind = read_kind(packet, at)?;
+        if tags + beside == MAX_TAGS {
+            break;
+        }
     }
-    headers.ethertype = kind;
-    headers.offset = at + 2;
-    Ok(())
+    Err(Reason::VlanDepth)
 }
 
 #[inline(always)]

@@ -6,6 +6,7 @@ use crate::{Address, Direction, Packet, Reason, flow::FlowKey, number::extension
 const HEADER: u32 = 40;
 /// Extension headers that are walked: each kind of RFC 8200 once, destination options twice.
 const MAX_EXTENSIONS: usize = 6;
+const FRAGMENT_HEADER: u32 = 8;
 const MORE_FRAGMENTS: u16 = 1;
 const OFFSET: u16 = 0xfff8;
 /// Routing headers of type 0 let a sender choose the path; forbidden since RFC 5095.
@@ -167,18 +168,20 @@ fn pass_extensions<P: Packet + ?Sized>(packet: &P, headers: &mut Headers) -> Res
     if walk.fragment() != 0 {
         let [_, _, o0, o1, i0, i1, i2, i3]: [u8; 8] =
             packet.read(walk.fragment()).ok_or(Reason::Malformed)?;
-        fragment(headers, u16::from_be_bytes([o0, o1]), u32::from_be_bytes([i0, i1, i2, i3]));
+        let behind = (headers.offset - walk.fragment()).saturating_sub(FRAGMENT_HEADER) as u16;
+        fragment(headers, u16::from_be_bytes([o0, o1]), u32::from_be_bytes([i0, i1, i2, i3]), behind);
     }
     Ok(())
 }
 
-/// A datagram in one fragment is whole (RFC 6946).
+/// A datagram in one fragment is whole (RFC 6946). `behind`: bytes of extension headers that are fragmented too.
 #[inline(always)]
-const fn fragment(headers: &mut Headers, word: u16, id: u32) {
+const fn fragment(headers: &mut Headers, word: u16, id: u32, behind: u16) {
     if word & (OFFSET | MORE_FRAGMENTS) != 0 {
+        let first = word & OFFSET == 0;
         headers.fragment_id = id;
-        headers.fragment_at = word & OFFSET;
-        headers.fragment = if word & OFFSET == 0 { Fragment::First } else { Fragment::Later };
+        headers.fragment_at = if first { behind } else { word & OFFSET };
+        headers.fragment = if first { Fragment::First } else { Fragment::Later };
     }
 }
 

@@ -5,6 +5,8 @@ use crate::{Direction, Packet, Reason, number::protocol};
 
 /// Bytes before an ICMP message's body (RFC 792, RFC 4443).
 pub(super) const ICMP_HEADER: u32 = 8;
+/// Bytes of a transport header that every quote has.
+pub(super) const QUOTED: u32 = 8;
 const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
 

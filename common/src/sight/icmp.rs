@@ -113,7 +113,14 @@ fn error<P: Packet + ?Sized>(packet: &P, headers: &Headers, direction: Direction
         (protocol::ICMP, icmp::ECHO) | (protocol::ICMPV6, icmpv6::ECHO) => {
             inner.key.ask(inner.identifier, went, inner.protocol);
         }
-        (protocol::ICMP | protocol::ICMPV6, _) => inner.key.ask(inner.identifier, direction, inner.protocol),
+        (protocol::ICMP, icmp::ECHO_REPLY) | (protocol::ICMPV6, icmpv6::ECHO_REPLY) => {
+            inner.key.ask(inner.identifier, direction, inner.protocol);
+        }
+        // Other messages belong to no flow, and nobody reports an error about an error (RFC 1122, section 3.2.2).
+        (protocol::ICMP | protocol::ICMPV6, _) => {
+            sight.judge(Reason::IcmpUnrelated);
+            return;
+        }
         _ => {}
     }
     sight.about = inner.key;

@@ -25,6 +25,8 @@ pub struct Line {
 pub struct Conversation {
     ends: Ends,
     lines: VecDeque<Line>,
+    /// More lines than a chat ever has.
+    chat: u8,
 }
 
 /// Who talks to whom.
@@ -56,9 +58,9 @@ const OUTSIDE: u32 = 1 << 24;
 const IDENTIFIERS: std::ops::Range<u32> = 0..32;
 
 impl Conversation {
-    /// A conversation by chance.
-    pub fn new(random: &mut Rng, pool: &Pool) -> Self {
-        let mut talk = Self { ends: Ends::new(random, pool), lines: VecDeque::new() };
+    /// A conversation by chance, whose chats have less than `chat` lines each.
+    pub fn new(random: &mut Rng, pool: &Pool, chat: u8) -> Self {
+        let mut talk = Self { ends: Ends::new(random, pool), lines: VecDeque::new(), chat };
         match random.u8(..32) {
             0..18 => talk.tcp(random),
             18..26 => talk.udp(random),
@@ -100,7 +102,7 @@ impl Conversation {
     }
 
     fn chat(&mut self, random: &mut Rng) {
-        for _ in 0..random.u8(..24) {
+        for _ in 0..random.u8(..self.chat) {
             let direction = either(random);
             match random.u8(..32) {
                 0 => self.report(random),
@@ -279,6 +281,8 @@ impl Ends {
         let peer = *family[random.usize(..family.len())];
         let (client, service) = (random.u16(CLIENTS), pool.services[random.usize(..pool.services.len())]);
         let began = either(random);
+        // Now and then a server calls: active FTP's data comes from its port.
+        let (client, service) = if random.u8(..12) == 0 { (service, client) } else { (client, service) };
         let (local_port, peer_port) = match began {
             Direction::Ingress => (service, client),
             Direction::Egress => (client, service),

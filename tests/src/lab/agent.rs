@@ -18,6 +18,7 @@ pub struct Agent {
     host: Host,
     program: PathBuf,
     instance: String,
+    packs: Option<PathBuf>,
 }
 
 impl Agent {
@@ -27,7 +28,18 @@ impl Agent {
     /// The program isn't there.
     pub fn new(host: &Host, program: &Path) -> Result<Self> {
         ensure!(program.is_file(), "{} is not built", program.display());
-        Ok(Self { host: host.clone(), program: program.to_owned(), instance: host.name().to_owned() })
+        Ok(Self {
+            host: host.clone(),
+            program: program.to_owned(),
+            instance: host.name().to_owned(),
+            packs: None,
+        })
+    }
+
+    /// The same with packs of this folder beside those that are built in.
+    #[must_use]
+    pub fn with_packs(self, folder: &Path) -> Self {
+        Self { packs: Some(folder.to_owned()), ..self }
     }
 
     /// Where [`Agent::new`] finds the program in a suite: what `cargo xtask test` built and named.
@@ -89,6 +101,9 @@ impl Agent {
         words.extend(["--instance".into(), self.instance.clone().into()]);
         words.extend(["--bpffs".into(), lab.bpffs()]);
         words.extend(["--state-dir".into(), folder("state"), "--run-dir".into(), folder("run")]);
+        if let Some(folder) = &self.packs {
+            words.extend(["--packs".into(), folder.clone()]);
+        }
         words
     }
 }

@@ -14,6 +14,7 @@
 //! the next run for one that was killed. Nothing is ever created in the machine's own network namespace.
 
 mod agent;
+mod capture;
 mod client;
 mod host;
 mod interface;
@@ -39,6 +40,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 pub use self::{
     agent::Agent,
+    capture::{send_capture, write_capture},
     client::{Port, fetch, lookup, offset, ping, scan},
     host::{Host, HostBuilder},
     process::Output,

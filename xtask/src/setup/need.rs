@@ -13,11 +13,16 @@ pub(crate) enum Purpose {
     Demo,
     /// The benchmark.
     Bench,
+    /// The fuzzers.
+    Fuzz,
+    /// Other kernels.
+    Vm,
 }
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Build, Self::Test, Self::Demo, Self::Bench];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Build, Self::Test, Self::Demo, Self::Bench, Self::Fuzz, Self::Vm];
 
     /// What a task with this purpose runs. What the build needs is decided by [`super::plan`].
     pub(super) fn needs(self) -> Vec<Need> {
@@ -26,6 +31,9 @@ impl Purpose {
             Self::Test => [LAB.as_slice(), &SUITES].concat(),
             Self::Demo => LAB.into(),
             Self::Bench => BENCH.into(),
+            // libFuzzer is C++.
+            Self::Fuzz => vec![need("c++", "g++")],
+            Self::Vm => VM.into(),
         }
     }
 }
@@ -61,7 +69,7 @@ const LAB: [Need; 13] = [
 ];
 
 /// Tools that we did not write, for the suites to send, record and compare with.
-const SUITES: [Need; 9] = [
+const SUITES: [Need; 16] = [
     need("tcpdump", "tcpdump"),
     need("tcpreplay", "tcpreplay"),
     // Debian's own python has Debian's modules; another one that comes first on the path hasn't.
@@ -72,6 +80,13 @@ const SUITES: [Need; 9] = [
     need("hping3", "hping3"),
     need("xdp-loader", "xdp-tools"),
     need("bpftool", "bpftool"),
+    need("ssh", "openssh-client"),
+    need("sshd", "openssh-server"),
+    need("snmpget", "snmp"),
+    need("snmpd", "snmpd"),
+    need("snmptrapd", "snmptrapd"),
+    need("vsftpd", "vsftpd"),
+    need("udhcpc", "udhcpc"),
 ];
 
 const BENCH: [Need; 5] = [
@@ -80,6 +95,13 @@ const BENCH: [Need; 5] = [
     need("iptables", "iptables"),
     need("xdp-loader", "xdp-tools"),
     need("ethtool", "ethtool"),
+];
+
+const VM: [Need; 4] = [
+    need("qemu-system-x86_64", "qemu-system-x86"),
+    need("/bin/busybox", "busybox-static"),
+    need("cpio", "cpio"),
+    need("strip", "binutils"),
 ];
 
 impl Need {

@@ -1,0 +1,125 @@
+//! Flows of the model: what the host remembers of a conversation.
+
+use std::net::IpAddr;
+
+use portreeve_common::Direction;
+
+use super::{
+    dissect::{ICMP, ICMPV6, TCP, flag},
+    rules::Which,
+};
+
+/// Both ends and the protocol, from the host's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ends {
+    pub(super) local: (IpAddr, u16),
+    pub(super) remote: (IpAddr, u16),
+    pub(super) protocol: u8,
+    /// Of an echo: who asks. Both hosts may do so with one identifier.
+    pub(super) asked: Option<Direction>,
+}
+
+/// What is known of a flow.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    pub(super) began: Direction,
+    pub(super) rules: Which,
+    /// The policy that allowed it last.
+    pub(super) policy: u64,
+    /// Milliseconds at which it was last seen.
+    pub(super) seen: u64,
+    pub(super) phase: Phase,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody has answered.
+    Asked,
+    /// A SYN-ACK waits for its acknowledgment, and has acknowledged a number itself.
+    Offered { expects: u32, accepts: u32 },
+    /// Both ends talk.
+    Live(Talk),
+}
+
+/// A connection, or an exchange without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Talk {
+    /// The last number that each end has acknowledged, so the next that it accepts.
+    pub(super) accepts: PerEnd<u32>,
+    /// Which ends have sent a FIN.
+    pub(super) finished: PerEnd<bool>,
+    /// The last word was a reset that its receiver believes.
+    pub(super) reset: bool,
+}
+
+/// A value for the remote end and one for the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PerEnd<T> {
+    remote: T,
+    host: T,
+}
+
+impl<T: Copy> PerEnd<T> {
+    /// Of the end that sends in `direction`.
+    pub(super) fn of(self, direction: Direction) -> T {
+        match direction {
+            Direction::Ingress => self.remote,
+            Direction::Egress => self.host,
+        }
+    }
+
+    pub(super) fn set(&mut self, direction: Direction, value: T) {
+        match direction {
+            Direction::Ingress => self.remote = value,
+            Direction::Egress => self.host = value,
+        }
+    }
+}
+
+/// How long what may be silent, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) tcp: u64,
+    pub(super) udp: u64,
+    pub(super) echo: u64,
+    pub(super) closing: u64,
+    pub(super) waiting: u64,
+}
+
+/// No window is wider: a reset further ahead is ignored by its receiver.
+const WIDEST_WINDOW: u32 = 1 << 23;
+
+impl Talk {
+    pub(super) fn is_closing(&self) -> bool {
+        self.reset || (self.finished.of(Direction::Ingress) && self.finished.of(Direction::Egress))
+    }
+
+    /// Any segment but a SYN.
+    pub(super) fn hears(&mut self, direction: Direction, flags: u8, sequence: u32, acknowledgment: u32) {
+        if flags & flag::RST != 0 {
+            let ahead = sequence.wrapping_sub(self.accepts.of(direction.opposite()));
+            self.reset |= ahead < WIDEST_WINDOW;
+            return;
+        }
+        self.reset = false;
+        self.accepts.set(direction, acknowledgment);
+        if flags & flag::FIN != 0 {
+            self.finished.set(direction, true);
+        }
+    }
+}
+
+impl Flow {
+    /// Whether it is still there.
+    pub(super) fn lives(&self, protocol: u8, limits: &Limits, now: u64) -> bool {
+        let limit = match (&self.phase, protocol) {
+            (Phase::Asked | Phase::Offered { .. }, _) => limits.waiting,
+            (Phase::Live(talk), TCP) if talk.is_closing() => limits.closing,
+            (Phase::Live(_), TCP) => limits.tcp,
+            (Phase::Live(_), ICMP | ICMPV6) => limits.echo,
+            (Phase::Live(_), _) => limits.udp,
+        };
+        now - self.seen <= limit
+    }
+}

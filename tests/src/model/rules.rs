@@ -1,0 +1,249 @@
+//! The policy as a list, read from top to bottom for every packet.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use portreeve::policy::{
+    Policy,
+    rule::{Local, Peers, Rule, Service},
+};
+use portreeve_common::{Direction, Reason};
+
+use super::dissect::{ICMP, ICMPV6, IGMP, TCP, UDP};
+
+/// What a first packet asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) direction: Direction,
+    pub(super) protocol: u8,
+    /// Destination port, or type of ICMP and IGMP; 0 where there is neither.
+    pub(super) number: u16,
+    pub(super) source_port: u16,
+    pub(super) local: IpAddr,
+    pub(super) remote: IpAddr,
+}
+
+/// Rules in order, and the host's own addresses.
+#[derive(Debug)]
+pub(super) struct Rules {
+    rules: Vec<Rule>,
+    own: Vec<IpAddr>,
+    broadcast: Vec<IpAddr>,
+}
+
+/// Positions in the list: those that allow a packet, or those that would allow another peer.
+pub(super) type Which = Vec<usize>;
+
+/// How a packet is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Leave {
+    pub(super) rules: Which,
+    pub(super) manner: Manner,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// To begin a flow.
+    Begins,
+    /// To many hosts: no flow begins.
+    ToMany,
+    /// As long as another flow lives.
+    Beside,
+}
+
+/// What a rule looks at besides the peer.
+type Looks = (Local, Option<u16>, Option<u16>);
+
+impl Rules {
+    pub(super) fn new(policy: &Policy, protected: &[IpNet]) -> Self {
+        let own = protected.iter().map(IpNet::addr).collect();
+        let directed = protected.iter().filter_map(|net| match net {
+            IpNet::V4(net) if net.prefix_len() < 31 => Some(IpAddr::from(net.broadcast())),
+            IpNet::V4(_) | IpNet::V6(_) => None,
+        });
+        let broadcast = directed.chain([[255; 4].into()]).collect();
+        Self { rules: policy.rules.clone(), own, broadcast }
+    }
+
+    pub(super) fn name(&self, at: usize) -> String {
+        self.rules[at].flow.clone()
+    }
+
+    /// How it is allowed. `controlled`: whether a flow to this port lives beside it.
+    ///
+    /// # Errors
+    /// `no-rule`; `wrong-peer`, with the rules for others; or `no-state` where the other flow is missing.
+    pub(super) fn allow(
+        &self,
+        wish: Wish,
+        controlled: impl Fn(u16) -> bool,
+    ) -> Result<Leave, (Reason, Which)> {
+        let about: Which = (0..self.rules.len()).filter(|at| is_about(&self.rules[*at], wish)).collect();
+        let particular = about.iter().any(|at| looks(&self.rules[*at]) != PLAIN);
+        let fits = |at: &usize| !particular || self.fits(looks(&self.rules[*at]), wish);
+        let fitting: Which = about.into_iter().filter(fits).collect();
+        let mut manners: Vec<Looks> = Vec::new();
+        for at in &fitting {
+            let looks = looks(&self.rules[*at]);
+            if !manners.contains(&looks) {
+                manners.push(looks);
+            }
+        }
+        // Whatever looks at more than the peer is asked first.
+        manners.sort_by_key(|looks| *looks == PLAIN);
+        let mut beside = false;
+        for manner in manners {
+            let same = fitting.iter().copied().filter(|at| looks(&self.rules[*at]) == manner);
+            let rules: Which = same.filter(|at| admits(&self.rules[*at], wish.remote)).collect();
+            match (rules.is_empty(), manner) {
+                (true, _) => {}
+                (false, (_, _, Some(port))) if !controlled(port) => beside = true,
+                (false, (_, _, Some(_))) => return Ok(Leave { rules, manner: Manner::Beside }),
+                (false, (Local::Own, _, None)) => return Ok(Leave { rules, manner: Manner::Begins }),
+                (false, (Local::Group(_) | Local::Broadcast, _, None)) => {
+                    return Ok(Leave { rules, manner: Manner::ToMany });
+                }
+            }
+        }
+        Err(match (beside, fitting.is_empty()) {
+            (true, _) => (Reason::NoState, Which::new()),
+            (false, true) => (Reason::NoRule, Which::new()),
+            (false, false) => (Reason::WrongPeer, fitting),
+        })
+    }
+
+    fn fits(&self, (local, source, _): Looks, wish: Wish) -> bool {
+        let destination = match wish.direction {
+            Direction::Ingress => wish.local,
+            Direction::Egress => wish.remote,
+        };
+        let to = match local {
+            Local::Own => !self.is_to_many(destination),
+            Local::Broadcast => self.broadcast.contains(&destination),
+            Local::Group(group) => group == destination,
+        };
+        to && source.is_none_or(|port| port == wish.source_port)
+    }
+
+    fn is_to_many(&self, address: IpAddr) -> bool {
+        address.is_multicast() || self.broadcast.contains(&address)
+    }
+
+    /// Between this host and another one: what else could be meant is no flow of its own.
+    ///
+    /// # Errors
+    /// `wrong-peer` for what goes to many and whose rule does not say so, `martian` or `not-local`.
+    pub(super) fn ends(
+        &self,
+        local: IpAddr,
+        remote: IpAddr,
+        direction: Direction,
+        rules: &Which,
+    ) -> Result<(), (Reason, Which)> {
+        let many = self.is_to_many(remote);
+        if many && direction == Direction::Egress {
+            return Err((Reason::WrongPeer, rules.clone()));
+        }
+        if many || is_nobody(remote) || self.own.contains(&remote) {
+            return Err((Reason::Martian, Which::new()));
+        }
+        if self.own.contains(&local) { Ok(()) } else { Err((Reason::NotLocal, Which::new())) }
+    }
+
+    /// Who may send to many.
+    ///
+    /// # Errors
+    /// `martian` or `not-local`.
+    pub(super) fn sender(
+        &self,
+        local: IpAddr,
+        remote: IpAddr,
+        direction: Direction,
+    ) -> Result<(), (Reason, Which)> {
+        let (right, refusal) = match direction {
+            Direction::Ingress => (
+                !self.is_to_many(remote) && !is_nobody(remote) && !self.own.contains(&remote),
+                Reason::Martian,
+            ),
+            Direction::Egress => (self.own.contains(&local), Reason::NotLocal),
+        };
+        if right { Ok(()) } else { Err((refusal, Which::new())) }
+    }
+
+    /// Whether anything on this host needs IGMP.
+    pub(super) fn needs_igmp(&self) -> bool {
+        let group = |rule: &Rule| matches!(rule.local, Local::Group(group) if group.is_ipv4());
+        self.rules.iter().any(|rule| group(rule) || rule.service == Service::Igmp)
+    }
+
+    /// Whether a rule names the group.
+    pub(super) fn is_group(&self, address: IpAddr) -> bool {
+        self.rules.iter().any(|rule| rule.local == Local::Group(address))
+    }
+}
+
+const PLAIN: Looks = (Local::Own, None, None);
+
+fn looks(rule: &Rule) -> Looks {
+    // To whom IGMP may go is no matter of single rules.
+    let local = if rule.service == Service::Igmp { Local::Own } else { rule.local };
+    (local, rule.service.ports().and_then(|ports| ports.source), rule.control_port)
+}
+
+/// Never the address of another host.
+fn is_nobody(address: IpAddr) -> bool {
+    let unset = match address {
+        IpAddr::V4(address) => address.octets()[0] == 0,
+        IpAddr::V6(address) => address.is_unspecified(),
+    };
+    unset || address.is_loopback() || address == IpAddr::from([255; 4])
+}
+
+/// Whether a rule is about such packets, whoever the ends are.
+fn is_about(rule: &Rule, wish: Wish) -> bool {
+    if rule.direction != wish.direction {
+        return false;
+    }
+    let in_ports = |ports: &portreeve::policy::rule::Ports| {
+        ports.destination.iter().any(|range| range.contains(&wish.number))
+    };
+    match &rule.service {
+        Service::Tcp(ports) => wish.protocol == TCP && in_ports(ports),
+        Service::Udp(ports) => wish.protocol == UDP && in_ports(ports),
+        Service::Echo => {
+            let echo = matches!((wish.protocol, wish.number), (ICMP, 8) | (ICMPV6, 128));
+            echo && has_family(rule, wish.protocol == ICMP)
+        }
+        Service::Igmp => {
+            let kinds: &[u16] =
+                if wish.direction == Direction::Ingress { &[0x11] } else { &[0x12, 0x16, 0x17, 0x22] };
+            wish.protocol == IGMP && kinds.contains(&wish.number) && has_family(rule, true)
+        }
+        Service::Protocol(number) => wish.protocol == *number && wish.number == 0,
+    }
+}
+
+/// What this host sends to many reaches whoever listens.
+fn is_for_anybody(rule: &Rule) -> bool {
+    rule.peers == Peers::Any || (rule.direction == Direction::Egress && rule.local != Local::Own)
+}
+
+/// A rule for peers of one family says nothing of a protocol of the other.
+fn has_family(rule: &Rule, v4: bool) -> bool {
+    match &rule.peers {
+        _ if is_for_anybody(rule) => true,
+        Peers::Any => true,
+        Peers::Listed { prefixes, names } => {
+            !names.is_empty() || prefixes.iter().any(|net| net.addr().is_ipv4() == v4)
+        }
+    }
+}
+
+/// A name's addresses are not known here.
+fn admits(rule: &Rule, remote: IpAddr) -> bool {
+    match &rule.peers {
+        _ if is_for_anybody(rule) => true,
+        Peers::Any => true,
+        Peers::Listed { prefixes, names: _ } => prefixes.iter().any(|net| net.contains(&remote)),
+    }
+}

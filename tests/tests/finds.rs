@@ -1,0 +1,144 @@
+//! What the model found, each with a sentence that says what went wrong.
+
+use ipnet::IpNet;
+use jiff::civil::date;
+use portreeve::{
+    image::{FlowSlots, Image, simulation::Simulation},
+    policy::{self, Catalogue, Policy},
+};
+use portreeve_common::{Direction, Reason};
+use portreeve_tests::{
+    frame::{Body, Extension, Frame, HOST_MAC, frame},
+    model::Model,
+};
+
+const HOST: &str = r#"
+[host]
+name = "finds"
+interfaces = ["eth0"]
+
+[[allow]]
+id = "WEB"
+direction = "ingress"
+protocol = "tcp"
+port = 443
+peers = "any"
+reason = "user interface"
+
+[[allow]]
+id = "PING"
+direction = "egress"
+protocol = "icmp"
+peers = "any"
+reason = "is the peer there"
+"#;
+
+const PROTECTED: [&str; 2] = ["192.0.2.10/24", "2001:db8:1::10/64"];
+
+/// One frame, when it comes in milliseconds, and its verdict.
+type Line = (u64, Frame, Reason);
+
+/// Both the shared lines and the model say so.
+fn check(lines: &[Line]) {
+    let protected = PROTECTED.map(|text| text.parse::<IpNet>().expect("a prefix"));
+    let catalogue = Catalogue::built_in().expect("the built-in packs");
+    let policy: Policy =
+        policy::compile("host.toml", HOST, &catalogue, date(2026, 11, 21)).expect("a valid host file");
+    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), 1_000).expect("an image");
+    let simulation = Simulation::new(image);
+    let mut model = Model::new(&policy, &protected, 0);
+    for (number, (at, frame, reason)) in lines.iter().enumerate() {
+        let direction = if frame.sender == HOST_MAC { Direction::Egress } else { Direction::Ingress };
+        simulation.set_now(*at);
+        let bytes = frame.bytes();
+        let judged = simulation.judge_quickly(bytes.as_slice(), direction).reason();
+        assert_eq!(judged, *reason, "line {number}: {frame:?}");
+        assert_eq!(model.judge(&bytes, direction, *at).reason, *reason, "the model, line {number}");
+    }
+}
+
+const CLIENT: &str = "198.51.100.7:40000";
+const PAGE: &str = "192.0.2.10:443";
+
+fn there(flags: u8, sequence: u32, acknowledgment: u32) -> Frame {
+    frame().from(CLIENT).to(PAGE).body(Body::Tcp { flags, sequence, acknowledgment })
+}
+
+fn back(flags: u8, sequence: u32, acknowledgment: u32) -> Frame {
+    frame().from(PAGE).to(CLIENT).outbound().body(Body::Tcp { flags, sequence, acknowledgment })
+}
+
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// The number that a SYN-ACK acknowledges was not kept, so a reset right behind the handshake was taken for a forged one,
+/// and its connection held a place for the idle limit of a day.
+#[test]
+fn a_reset_right_behind_the_handshake_closes() {
+    let [us, them] = [0x6eb0_a4af, 0xfb72_560d];
+    check(&[
+        (0, there(SYN, us, 0), Reason::Rule),
+        (1, back(SYN | ACK, them, us + 1), Reason::Established),
+        (2, there(ACK, us + 1, them + 1), Reason::Established),
+        (3, there(RST, us + 1, 0), Reason::Established),
+        // Closed for a minute, and then gone.
+        (60_004, there(ACK, us + 1, them + 1), Reason::NoState),
+    ]);
+}
+
+/// Extension headers behind the fragment header were left out of the first fragment's length, so a later one could reach
+/// back over its ports.
+#[test]
+fn a_later_fragment_reaches_back_into_no_extension_header() {
+    let syn = frame().from("[2001:db8:2::7]:40000").to("[2001:db8:1::10]:443").tcp("S").payload(vec![0; 64]);
+    let first = [Extension::Fragment, Extension::Destination, Extension::Destination]
+        .into_iter()
+        .fold(syn.clone(), Frame::extension);
+    // Two headers of eight bytes, and the 20 of TCP with 12 behind them: 48 bytes.
+    let first = first.fragment(0, true, 9).fragment_bytes(48);
+    check(&[
+        (0, first, Reason::Rule),
+        (1, syn.clone().fragment(4, false, 9), Reason::Fragment),
+        (2, syn.clone().fragment(5, false, 9), Reason::Fragment),
+        (3, syn.fragment(6, false, 9), Reason::Related),
+    ]);
+}
+
+/// An IPv6 packet between IPv4-mapped addresses was taken for a packet of those IPv4 hosts.
+#[test]
+fn a_mapped_address_stands_for_no_host() {
+    let [us, them] = [1_000, 2_000];
+    let disguised = |frame: Frame| frame.from("[::ffff:198.51.100.7]:40000");
+    check(&[
+        (0, disguised(there(SYN, us, 0)).to("[::ffff:192.0.2.10]:443"), Reason::Martian),
+        (1, there(SYN, us, 0), Reason::Rule),
+        (2, back(SYN | ACK, them, us + 1), Reason::Established),
+        (3, there(ACK, us + 1, them + 1), Reason::Established),
+        (4, disguised(there(ACK, us + 1, them + 1)).to("[::ffff:192.0.2.10]:443"), Reason::Martian),
+        (5, there(ACK, us + 1, them + 1), Reason::Established),
+    ]);
+}
+
+/// An error about an ICMP error was taken for one about the echo that has the error's unused bytes as its identifier.
+#[test]
+fn an_error_about_an_error_belongs_to_no_flow() {
+    let ping = frame().from("192.0.2.10").to("198.51.100.7").outbound().icmp(8, 0).echo(0, 1);
+    let told = frame().from("192.0.2.10").to("198.51.100.7").outbound().icmp(3, 3);
+    let error = || frame().from("198.51.100.7").to("192.0.2.10").icmp(3, 1);
+    check(&[
+        (0, ping.clone(), Reason::Rule),
+        (1, error().quoting(&ping), Reason::Related),
+        (2, error().quoting(&told), Reason::IcmpUnrelated),
+    ]);
+}
+
+/// What stands behind the packet's own end was read as part of the packet that an error quotes.
+#[test]
+fn padding_quotes_nothing() {
+    let ping = frame().from("192.0.2.10").to("198.51.100.7").outbound().icmp(8, 0).echo(7, 1);
+    let mut error = frame().from("198.51.100.7").to("192.0.2.10").icmp(3, 1).quoting(&ping);
+    // The IP packet ends behind the quoted IP header, the frame behind the whole quote.
+    error.flaws.length = Some(20 + 8 + 20);
+    check(&[(0, ping, Reason::Rule), (1, error, Reason::IcmpUnrelated)]);
+}
