@@ -10,6 +10,7 @@ use portreeve_common::Direction;
 
 use super::{
     keys::{Keys, Value, suggest},
+    management::MANAGEMENT_ID,
     peers::{self, PeerList},
     value::{self, Text},
 };
@@ -80,7 +81,7 @@ pub(super) fn read_all(
 }
 
 fn check_id(id: &str, at: Span, taken: &mut BTreeSet<String>, catalogue: &Catalogue, report: &mut Report) {
-    if catalogue.documents(id) || id == PING_ID {
+    if catalogue.documents(id) || id == PING_ID || id.starts_with(MANAGEMENT_ID) {
         let message = format!("id `{id}` is a documented flow's");
         report.error(at, message, "choose an id of the site's own, like \"SITE-1\"");
     } else if !taken.insert(id.to_owned()) {
@@ -224,6 +225,11 @@ fn with_ports(
         report.error(protocol.span(), format!("{word} needs a `port`"), help);
         return None;
     };
+    ports("port", value, report)
+}
+
+/// A port, a range, or a list of both.
+pub(super) fn ports(key: &str, value: Value<'_>, report: &mut Report) -> Option<Ports> {
     let read: Vec<_> = match value.get_ref().as_array() {
         Some(items) => items.iter().map(|item| port_range(item, report)).collect(),
         None => vec![port_range(value, report)],
@@ -231,7 +237,7 @@ fn with_ports(
     // Every item has been read by now, so that all mistakes are reported at once.
     let ranges = read.into_iter().collect::<Option<Vec<_>>>()?;
     if ranges.is_empty() {
-        report.error(value.span(), "`port` lists no port", "list at least one port");
+        report.error(value.span(), format!("`{key}` lists no port"), "list at least one port");
         return None;
     }
     Some(Ports { destination: PortSet::new(ranges).ranges().to_vec(), source: None })
