@@ -10,12 +10,17 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use nix::unistd::geteuid;
-use portreeve_common::counter::MAX_INTERFACES;
+use portreeve_common::{
+    counter::MAX_INTERFACES,
+    switch::{Posture, Switch},
+};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use crate::{
+    crash,
     datapath::{Pins, attach::Cover, object::Secret},
     image::FlowSlots,
 };
@@ -95,16 +100,42 @@ pub struct State {
     pub since: Timestamp,
     /// The generation that was made last.
     pub generation: u16,
-    /// What the tables protect, as it was last compiled.
-    pub protected: Vec<ipnet::IpNet>,
+    /// Those that the kernel may have in force: the current one, the one to go back to, one that is being made.
+    pub generations: BTreeMap<u16, Generation>,
+    /// The switch's word as it was stored last.
+    pub switch: u64,
+    /// A word that is about to be stored: if the kernel has it, only the remembering was cut short.
+    pub intent: Option<u64>,
     /// The interfaces that should be covered, and how they are.
     pub interfaces: BTreeMap<String, Cover>,
     /// Whether drops have dropped before: the adoption window opens once.
     pub enforced: bool,
-    /// The modes that the host file asked for, by direction: only a new wish undoes what a command has set.
-    pub declared: BTreeMap<String, String>,
+    /// Of an instance whose maps are gone: the mode of each direction, and the one that its host file had asked for.
+    pub resume: BTreeMap<String, Resume>,
     /// When modes last changed, by direction.
     pub changed: BTreeMap<String, Timestamp>,
+}
+
+/// How a direction stood before a reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// What the host file had asked for.
+    pub declared: String,
+    /// What was in force, which a command may have set.
+    pub mode: String,
+}
+
+/// All that a generation was compiled from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The host file's text.
+    pub host: String,
+    /// The addresses that the tables protect.
+    pub protected: Vec<ipnet::IpNet>,
+    /// The day that `expires` was held against.
+    pub day: Date,
+    /// The modes that the host file asked for, by direction: only a new wish undoes what a command has set.
+    pub declared: BTreeMap<String, String>,
 }
 
 /// Held while anything of an instance changes.
@@ -180,14 +211,15 @@ impl Instance {
     /// # Errors
     /// The file can't be read, or is damaged.
     pub fn state(&self) -> Result<Option<State>, InstanceError> {
-        let path = self.state_file();
-        match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(InstanceError::File { doing: "read", path, source }),
-            Ok(text) => {
-                let state = serde_json::from_str(&text);
-                state.map(Some).map_err(|source| InstanceError::Damaged { path, source })
+        let newest = read_state(self.state_file());
+        match (&newest, read_state(self.older_state_file())) {
+            // Power was lost between two renames, or the disk has lost a part of the newest one.
+            (Ok(None), Ok(Some(older))) => Ok(Some(older)),
+            (Err(error @ InstanceError::Damaged { .. }), Ok(Some(older))) => {
+                tracing::warn!(%error, "the state before it is used");
+                Ok(Some(older))
             }
+            _ => newest,
         }
     }
 
@@ -212,7 +244,19 @@ impl Instance {
         let path = self.state_file();
         let text = serde_json::to_string_pretty(state)
             .map_err(|source| InstanceError::Damaged { path: path.clone(), source })?;
-        self.write(&path, text.as_bytes())
+        let new = self.prepare(&path, text.as_bytes())?;
+        // The one before stays beside it. Between the two renames there is only that one, which says the same of what
+        // the kernel has: nothing is stored there before this returns.
+        if matches!(read_state(path.clone()), Ok(Some(_))) {
+            let older = self.older_state_file();
+            fs::rename(&path, &older).map_err(|source| InstanceError::File {
+                doing: "write",
+                path: older,
+                source,
+            })?;
+            crash::point();
+        }
+        self.put(new, &path)
     }
 
     /// The last good policy's host file; it may not be there.
@@ -234,27 +278,50 @@ impl Instance {
     /// # Errors
     /// The file can't be removed.
     pub fn forget(&self) -> Result<(), InstanceError> {
-        let path = self.state_file();
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(InstanceError::File { doing: "remove", path, source })
+        // The older one first: what is left, if this is cut short, is still the newest.
+        for path in [self.older_state_file(), self.state_file()] {
+            crash::point();
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(InstanceError::File { doing: "remove", path, source });
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn state_file(&self) -> PathBuf {
         self.state.join("state.json")
     }
 
+    fn older_state_file(&self) -> PathBuf {
+        self.state.join("state.old.json")
+    }
+
     /// All or nothing: a new file that takes the old one's place once it is on the disk.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), InstanceError> {
+        self.put(self.prepare(path, bytes)?, path)
+    }
+
+    /// A new file on the disk, without its name.
+    fn prepare(&self, path: &Path, bytes: &[u8]) -> Result<NamedTempFile, InstanceError> {
+        crash::point();
         make(&self.state)?;
         let failed = |source| InstanceError::File { doing: "write", path: path.into(), source };
-        let mut file = tempfile::NamedTempFile::new_in(&self.state).map_err(failed)?;
+        let mut file = NamedTempFile::new_in(&self.state).map_err(failed)?;
+        crash::point();
         file.write_all(bytes).map_err(failed)?;
+        crash::point();
         file.as_file().sync_all().map_err(failed)?;
+        Ok(file)
+    }
+
+    fn put(&self, file: NamedTempFile, path: &Path) -> Result<(), InstanceError> {
+        let failed = |source| InstanceError::File { doing: "write", path: path.into(), source };
+        crash::point();
         file.persist(path).map_err(|error| failed(error.error))?;
+        crash::point();
         File::open(&self.state).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 }
@@ -272,10 +339,12 @@ impl State {
             ticks_per_second,
             since: Timestamp::now(),
             generation: 0,
-            protected: Vec::new(),
+            generations: BTreeMap::new(),
+            switch: 0,
+            intent: None,
             interfaces: BTreeMap::new(),
             enforced: false,
-            declared: BTreeMap::new(),
+            resume: BTreeMap::new(),
             changed: BTreeMap::new(),
         })
     }
@@ -292,6 +361,33 @@ impl State {
         let slot = free.ok_or(InstanceError::Interfaces)?;
         self.slots.insert(interface.into(), slot);
         Ok(slot)
+    }
+}
+
+impl State {
+    /// The posture that stays unless somebody confirms another one.
+    #[must_use]
+    pub fn settled(&self) -> Posture {
+        let switch = Switch::from_word(self.switch);
+        if switch.deadline().is_some() { switch.previous() } else { switch.latest() }
+    }
+
+    /// The generation of a posture.
+    #[must_use]
+    pub fn record(&self, posture: Posture) -> Option<&Generation> {
+        self.generations.get(&posture.generation())
+    }
+}
+
+/// `None` if there is none.
+fn read_state(path: PathBuf) -> Result<Option<State>, InstanceError> {
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstanceError::File { doing: "read", path, source }),
+        Ok(text) => {
+            let state = serde_json::from_str(&text);
+            state.map(Some).map_err(|source| InstanceError::Damaged { path, source })
+        }
     }
 }
 
@@ -336,10 +432,25 @@ mod tests {
     }
 
     #[test]
-    fn damaged_state_is_named() {
+    fn damaged_state_is_named_and_the_one_before_it_stands_in() {
         let folder = tempfile::tempdir().unwrap();
         let instance = Instance::new("default", folder.path(), folder.path(), folder.path());
         instance.write(&instance.state_file(), b"{").unwrap();
         assert!(instance.state().unwrap_err().to_string().ends_with("state.json is damaged"));
+        let mut state = State::begin(250).unwrap();
+        instance.remember(&state).unwrap();
+        state.generation = 1;
+        instance.remember(&state).unwrap();
+        assert_eq!(instance.state().unwrap().unwrap().generation, 1);
+        for broken in ["", "{", "{}"] {
+            instance.write(&instance.state_file(), broken.as_bytes()).unwrap();
+            assert_eq!(instance.state().unwrap().unwrap().generation, 0, "{broken:?}");
+        }
+        // What is damaged never takes the place of what is whole.
+        instance.remember(&state).unwrap();
+        instance.write(&instance.state_file(), b"{").unwrap();
+        assert_eq!(instance.state().unwrap().unwrap().generation, 0);
+        instance.forget().unwrap();
+        assert!(instance.state().unwrap().is_none());
     }
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use portreeve::cli::{
-    Cli, Command, FAILED, check, drift, drops, explain, flows, modes, packs, replay, rules, run, status,
+    Cli, Command, FAILED, apply, check, confirm, drift, drops, explain, flows, modes, packs, plan, replay,
+    rules, run, status,
 };
-use portreeve_common::switch::Mode;
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
@@ -21,8 +21,12 @@ fn main() -> ExitCode {
         Command::Flows(args) => flows::run(&global, &args),
         Command::Drops(args) => drops::run(&global, &args),
         Command::Drift(args) => drift::run(&global, &args),
-        Command::Observe(args) => modes::run(&global, &args, Mode::Observe),
-        Command::Enforce(args) => modes::run(&global, &args, Mode::Enforce),
+        Command::Plan(args) => plan::run(&global, &args),
+        Command::Apply(args) => apply::run(&global, &args),
+        Command::Confirm(args) => confirm::confirm(&global, &args),
+        Command::Rollback(args) => confirm::rollback(&global, &args),
+        Command::Observe(args) => modes::observe(&global, &args),
+        Command::Enforce(args) => modes::enforce(&global, &args),
         Command::Detach(args) => modes::detach(&global, &args),
     };
     result.unwrap_or_else(|error| {

@@ -1,12 +1,15 @@
 //! What users type: one file a command, each with its arguments and a `run` that returns the exit code.
 
+pub mod apply;
 pub mod check;
+pub mod confirm;
 pub mod drift;
 pub mod drops;
 pub mod explain;
 pub mod flows;
 pub mod modes;
 pub mod packs;
+pub mod plan;
 pub mod replay;
 pub mod rules;
 pub mod run;
@@ -89,10 +92,18 @@ pub enum Command {
     Drops(drops::DropsArgs),
     /// Show where network, documents and kernel disagree; exit 0 for none, 1, or 2 if that can't be told
     Drift(drift::DriftArgs),
+    /// Show what a host file would change, and which live connections it would cut
+    Plan(plan::PlanArgs),
+    /// Make a host file's policy current, with one store
+    Apply(apply::ApplyArgs),
+    /// Keep the change that waits for its confirmation
+    Confirm(confirm::ConfirmArgs),
+    /// Go back to the policy before
+    Rollback(confirm::RollbackArgs),
     /// Count what would be dropped, and let it pass
-    Observe(modes::ModeArgs),
+    Observe(modes::ObserveArgs),
     /// Drop what is not documented
-    Enforce(modes::ModeArgs),
+    Enforce(modes::EnforceArgs),
     /// Take everything off
     Detach(modes::DetachArgs),
 }

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{CliResult, Global, running};
-use crate::{control, daemon, policy};
+use crate::{
+    control::{self, guard::Guard},
+    daemon, policy,
+};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -16,6 +19,9 @@ pub struct RunArgs {
     /// Where to serve /metrics, or `off`
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9469", value_parser = address)]
     pub metrics: Metrics,
+    /// Only report what another hand has changed in the kernel
+    #[arg(long)]
+    pub no_repair: bool,
 }
 
 /// Where metrics are served.
@@ -34,11 +40,11 @@ pub fn run(global: &Global, args: &RunArgs) -> CliResult {
         return running::reported(control::ControlError::Policy(report));
     }
     let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
-    let started = match control::start(&instance, &catalogue, args.host.as_deref()) {
-        Ok(started) => started,
-        Err(error) => return running::reported(error),
-    };
-    daemon::run(&instance, &catalogue, started, args.metrics.0)?;
+    if let Err(error) = control::start(&instance, &catalogue, args.host.as_deref()) {
+        return running::reported(error);
+    }
+    let guard = if args.no_repair { Guard::hands_off() } else { Guard::default() };
+    daemon::run(&instance, &catalogue, guard, args.metrics.0)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,7 +11,7 @@ use portreeve_common::{
 };
 
 use super::{DatapathError, Pins};
-use crate::image::Image;
+use crate::{crash, image::Image};
 
 /// As in the kernel programs' `maps`.
 const WORDS: usize = 2_048;
@@ -98,7 +98,10 @@ impl PolicyMaps {
     /// # Errors
     /// The map can't be written.
     pub fn set_switch(&mut self, switch: Switch) -> Result<(), DatapathError> {
-        self.switch.set(0, switch.word(), 0).map_err(|error| failed("SWITCH", error))
+        crash::point();
+        self.switch.set(0, switch.word(), 0).map_err(|error| failed("SWITCH", error))?;
+        crash::point();
+        Ok(())
     }
 
     /// Settings of a generation.
@@ -117,6 +120,7 @@ impl PolicyMaps {
     pub fn set_settings(&mut self, generation: u16, settings: &Settings) -> Result<(), DatapathError> {
         let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?;
         let both = if half(generation) == 0 { [*settings, odd] } else { [even, *settings] };
+        crash::point();
         self.settings.set(0, both, 0).map_err(|error| failed("SETTINGS", error))
     }
 
@@ -150,14 +154,28 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be read.
     pub fn holds(&self, generation: u16, tables: &Tables<'_>) -> Result<bool, DatapathError> {
+        Ok(self.differing(generation, tables)?.is_empty())
+    }
+
+    /// The maps that don't hold what these tables say; the adoption window aside.
+    ///
+    /// # Errors
+    /// A map can't be read.
+    pub fn differing(
+        &self,
+        generation: u16,
+        tables: &Tables<'_>,
+    ) -> Result<Vec<&'static str>, DatapathError> {
         let Tables { classes, peerings, peers, shared, settings } = tables;
-        let window = settings.adopt_until();
-        let same = self.settings(generation)?.adopting_until(window) == *settings
-            && same(&self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?
-            && same(&self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?
-            && same(&self.peers, generation, peers).map_err(|error| failed("PEERS", error))?
-            && same(&self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
-        Ok(same)
+        let now = self.settings(generation)?;
+        let same = [
+            ("SETTINGS", now.adopting_until(settings.adopt_until()) == *settings),
+            ("CLASSES", same("CLASSES", &self.classes, generation, classes)?),
+            ("PEERINGS", same("PEERINGS", &self.peerings, generation, peerings)?),
+            ("PEERS", same("PEERS", &self.peers, generation, peers)?),
+            ("SHARED", same("SHARED", &self.shared, generation, shared)?),
+        ];
+        Ok(same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
     }
 }
 
@@ -211,6 +229,7 @@ fn pages<V: Pod + Default + PartialEq, const N: usize>(
     for number in 0..count {
         let page = page(table, number);
         if map.get(&(first + number), 0)? != page {
+            crash::point();
             map.set(first + number, page, 0)?;
         }
     }
@@ -218,14 +237,16 @@ fn pages<V: Pod + Default + PartialEq, const N: usize>(
 }
 
 fn same<V: Pod + Default + PartialEq, const N: usize>(
+    name: &'static str,
     map: &Array<MapData, [V; N]>,
     generation: u16,
     table: &[V],
-) -> Result<bool, MapError> {
-    let count = fits(map, table)?;
+) -> Result<bool, DatapathError> {
+    let failed = |error| failed(name, error);
+    let count = fits(map, table).map_err(failed)?;
     let first = half(generation) * count;
     for number in 0..count {
-        if map.get(&(first + number), 0)? != page(table, number) {
+        if map.get(&(first + number), 0).map_err(failed)? != page(table, number) {
             return Ok(false);
         }
     }

@@ -135,9 +135,6 @@ impl Image {
         let ids = slots.assign(policy.rules.iter().map(|rule| rule.flow.as_str()))?;
         let mut deferred = Vec::new();
         let needs = Needs::gather(&policy.rules, &policy.host.names, &mut deferred);
-        for Deferred { flow, why } in &deferred {
-            tracing::warn!(flow, why, "not carried by the tables");
-        }
         let mut classes =
             Classes { ids: &ids, needs: &needs, sets: Sets::new(protected), known: HashMap::new() };
         let mut words = vec![0; Service::SLOTS as usize];

@@ -6,8 +6,8 @@ use std::{
 };
 
 use portreeve_common::{
-    Decision, Direction, Packet, Service, Sight, Tables,
-    class::{Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
+    Address, Decision, Direction, Packet, Service, Sight, Tables,
+    class::{Allows, Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
     decide,
     flow::{FlowKey, FlowState},
     look, quick,
@@ -62,6 +62,22 @@ impl Simulation {
     #[must_use]
     pub const fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// The rule under which a flow of this service may live between these ends, if there is one.
+    #[must_use]
+    pub fn allows(&self, service: Service, local: &Address, remote: &Address) -> Option<RuleId> {
+        if self.protects(local) != decide::OWN {
+            return None;
+        }
+        match self.class(service).allows() {
+            Allows::Nobody => None,
+            Allows::Anybody(rule) => Some(rule),
+            Allows::Peers(number) => {
+                let decision = self.among(number, remote);
+                decision.rule().filter(|_| decision.passes())
+            }
+        }
     }
 
     /// The verdict on a packet, which may let a flow begin or end.

@@ -1,0 +1,81 @@
+//! Covering interfaces: programs that are ours and stand as they should are left alone, others are replaced in place.
+
+use portreeve_common::Direction;
+
+use super::{ControlError, opened::Opened, start};
+use crate::{
+    datapath::{
+        DatapathError, Pins,
+        attach::{self, Cover},
+        interface,
+        object::Globals,
+        verify,
+    },
+    policy::Policy,
+};
+
+/// Attaches to all interfaces, as far as it goes; with `leave`, takes the programs off those that are no longer meant.
+///
+/// # Errors
+/// The first refusal; the other interfaces are covered all the same.
+pub(super) fn cover(
+    opened: &mut Opened<'_>,
+    policy: &Policy,
+    names: &[String],
+    leave: bool,
+) -> Result<(), ControlError> {
+    let mut refused = None;
+    for name in names {
+        match one(opened, policy, name) {
+            Ok(()) => {}
+            // One that is missing is covered when it comes; one of several must not keep the others open.
+            Err(ControlError::Datapath(DatapathError::NoInterface(_)))
+                if names.iter().any(|name| interface::index(name).is_ok()) =>
+            {
+                tracing::warn!(interface = name, "is missing: it is covered when it comes");
+            }
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    if leave {
+        let gone: Vec<_> =
+            opened.state.interfaces.keys().filter(|name| !names.contains(name)).cloned().collect();
+        for name in gone {
+            attach::detach(&opened.instance.pins, &name)?;
+            opened.state.interfaces.remove(&name);
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// Attaches to one interface, unless all stands there as it should.
+///
+/// # Errors
+/// It is missing, or the kernel refuses.
+pub(super) fn one(opened: &mut Opened<'_>, policy: &Policy, name: &str) -> Result<(), ControlError> {
+    let (pins, wish) = (&opened.instance.pins, policy.host.enforcement.hook);
+    let known = opened.state.interfaces.entry(name.into()).or_insert_with(Cover::default);
+    if known.fallback.is_none() && known.is_current(name, wish) && is_sound(pins, name, known)? {
+        return Ok(());
+    }
+    let sets = start::sets(pins, policy)?;
+    let slot = opened.state.slot(name)?;
+    // Written down before the programs count in it.
+    opened.instance.remember(&opened.state)?;
+    let globals = Globals { slot, secret: opened.state.secret, sets, traced: false };
+    let cover = attach::attach(pins, name, wish, &globals)?;
+    if let Some(why) = &cover.fallback {
+        tracing::warn!(interface = name, why, "ingress is judged by TC, not by native XDP");
+    }
+    opened.state.interfaces.insert(name.into(), cover);
+    Ok(())
+}
+
+fn is_sound(pins: &Pins, name: &str, cover: &Cover) -> Result<bool, ControlError> {
+    for direction in Direction::ALL {
+        if verify::trouble(pins, name, cover, direction)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

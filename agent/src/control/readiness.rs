@@ -1,0 +1,91 @@
+//! Whether a direction can be enforced without cutting what a product needs: what the last observation saw.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::Timestamp;
+use portreeve_common::{Direction, Reason, switch::Mode};
+
+use super::{ControlError, opened::Opened};
+use crate::{
+    datapath::{clock::Now, reading::Counters},
+    policy::{
+        Rule,
+        rule::{Need, Service},
+    },
+};
+
+/// A required flow whose packets would have been dropped: its document names the port, its peers don't name the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WouldCut {
+    /// The flow.
+    pub flow: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Protocol and ports.
+    pub service: String,
+    /// Who, each with its packets.
+    pub peers: BTreeMap<String, u64>,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
+impl fmt::Display for WouldCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flow, direction, service, peers, last } = self;
+        let peers: Vec<_> =
+            peers.iter().map(|(peer, packets)| format!("{peer} ({packets} packets)")).collect();
+        write!(f, "{flow}: {direction} {service} with {}, last at {last}", peers.join(", "))
+    }
+}
+
+/// Refuses if the last observation saw packets of required flows that would have been dropped.
+///
+/// # Errors
+/// It did; or the counters can't be read.
+pub(super) fn refuse(opened: &mut Opened<'_>, directions: &[Direction]) -> Result<(), ControlError> {
+    let rules = opened.policy(opened.posture())?.rules;
+    let counters = Counters::open(&opened.instance.pins)?;
+    let mut found: BTreeMap<(String, u32), WouldCut> = BTreeMap::new();
+    for talker in counters.talkers()? {
+        let key = &talker.key;
+        let direction = key.direction();
+        let since = opened.state.changed.get(direction.name()).copied().unwrap_or(opened.state.since);
+        let last = opened.now.time_of(talker.last);
+        let counts = key.mode() == Mode::Observe
+            && key.reason() == Some(Reason::WrongPeer)
+            && directions.contains(&direction)
+            && is_within(last, since, opened.now);
+        if !counts {
+            continue;
+        }
+        for rule in rules.iter().filter(|rule| is_about(rule, direction, key.protocol(), key.port())) {
+            let entry = found.entry((rule.flow.clone(), direction.index())).or_insert_with(|| WouldCut {
+                flow: rule.flow.clone(),
+                direction,
+                service: rule.service.to_string(),
+                peers: BTreeMap::new(),
+                last,
+            });
+            *entry.peers.entry(key.peer().to_string()).or_default() += talker.packets;
+            entry.last = entry.last.max(last);
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(ControlError::WouldCut(found.into_values().collect())) }
+}
+
+/// The kernel's clock tells seconds.
+fn is_within(last: Timestamp, since: Timestamp, _now: Now) -> bool {
+    last.as_second() >= since.as_second()
+}
+
+fn is_about(rule: &Rule, direction: Direction, protocol: u8, port: u16) -> bool {
+    let ports = match (&rule.service, protocol) {
+        (Service::Tcp(ports), 6) | (Service::Udp(ports), 17) => ports,
+        (Service::Tcp(_) | Service::Udp(_) | Service::Echo | Service::Igmp | Service::Protocol(_), _) => {
+            return false;
+        }
+    };
+    rule.origin.need == Need::Required
+        && rule.direction == direction
+        && ports.destination.iter().any(|range| range.contains(&port))
+}
