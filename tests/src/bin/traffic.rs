@@ -1,10 +1,17 @@
 //! `traffic serve` echoes, `traffic run` sends and reports as JSON what was lost or changed.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use portreeve_tests::traffic::{Plan, Server, Transport, exchange, serve};
+use portreeve_tests::traffic::{Plan, Server, Transport, exchange_until, serve};
+use signal_hook::consts::SIGTERM;
 
 /// Real traffic for the suites that run in network namespaces.
 #[derive(Parser)]
@@ -25,7 +32,7 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Exchanges messages with an echo server; exit 1 when any was lost or changed.
+    /// Exchanges messages with an echo server, until SIGTERM at the latest; exit 1 when any was lost or changed.
     Run(Run),
 }
 
@@ -65,7 +72,9 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(run) => {
-            let report = exchange(&run.plan());
+            let stop = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(SIGTERM, Arc::clone(&stop))?;
+            let report = exchange_until(&run.plan(), &stop);
             print(&serde_json::to_string(&report)?)?;
             Ok(if report.flawless() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

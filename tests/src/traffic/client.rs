@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -12,22 +13,28 @@ use super::{LONGEST_DATAGRAM, MOST_CONNECTIONS, Plan, Report, Transport};
 /// Carries the plan out and waits for its end.
 #[must_use]
 pub fn exchange(plan: &Plan) -> Report {
+    exchange_until(plan, &AtomicBool::new(false))
+}
+
+/// Carries the plan out until its end, or until `stop` is set; messages that are under way are waited for.
+#[must_use]
+pub fn exchange_until(plan: &Plan, stop: &AtomicBool) -> Report {
     let end = Instant::now() + plan.limit;
     thread::scope(|scope| {
         let connections = plan.connections.min(MOST_CONNECTIONS);
         let threads: Vec<_> =
-            (0..connections).map(|id| scope.spawn(move || connection(plan, id, end))).collect();
+            (0..connections).map(|id| scope.spawn(move || connection(plan, id, end, stop))).collect();
         let reports = threads.into_iter().map(|thread| thread.join().unwrap_or(Report { broken: 1, ..NEW }));
         reports.fold(Report::default(), Report::plus)
     })
 }
 
 /// One socket from its first message to its last.
-fn connection(plan: &Plan, id: u16, end: Instant) -> Report {
+fn connection(plan: &Plan, id: u16, end: Instant, stop: &AtomicBool) -> Report {
     let Ok(mut channel) = Channel::open(plan) else { return Report { refused: 1, ..NEW } };
     let mut report = NEW;
     for round in 0..plan.rounds {
-        if Instant::now() >= end {
+        if Instant::now() >= end || stop.load(Ordering::Relaxed) {
             break;
         }
         let message = message(id, round, plan);

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use client::exchange;
+pub use client::{exchange, exchange_until};
 pub use server::{Server, serve};
 
 /// Which sockets are used.
