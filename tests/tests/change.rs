@@ -3,7 +3,6 @@
 use std::{
     fs,
     process::{Output, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -230,18 +229,48 @@ fn enforce_is_refused_while_required_flows_would_be_cut() -> Result<()> {
                 ui_clients = [\"192.0.2.20\"]\niem = [\"192.0.2.30\"]\n";
     gateway.apply(&gateway.file("role.toml", &format!("{text}{role}"))?, &[])?.ok()?;
     // The intruder's page is one that the document requires, for other peers.
-    let rules: serde_json::Value =
-        gateway.json(&["rules", &gateway.lab.dir().join("role.toml").to_string_lossy()])?;
-    println!("{}", rules.to_string().len());
     gateway.reaches(&gateway.intruder, 443)?;
-    thread::sleep(Duration::from_millis(10));
     let refused = gateway.agent.command(["enforce"])?.refused()?;
     println!("{}", refused.stderr);
     assert!(refused.stderr.contains("192.0.2.66") && refused.stderr.contains("--force"), "{refused}");
     assert_eq!(gateway.states()?, ["observing", "observing"]);
     gateway.agent.command(["enforce", "egress"])?.ok()?;
     assert_eq!(gateway.states()?, ["observing", "enforcing-tc"]);
+    let enforcing = gateway.policy("enforce", &[A]);
+    let file = gateway.file("enforcing.toml", &format!("{enforcing}{role}"))?;
+    let refused = gateway.apply(&file, &[])?.refused()?;
+    assert!(refused.stderr.contains("192.0.2.66"), "{refused}");
+    // A policy that knows the peer is no reason to refuse any more.
+    let known = role.replace("[\"192.0.2.20\"]", "[\"192.0.2.20\", \"192.0.2.66\"]");
+    gateway.apply(&gateway.file("known.toml", &format!("{text}{known}"))?, &[])?.ok()?;
+    gateway.agent.command(["enforce", "ingress"])?.ok()?;
+    gateway.agent.command(["observe", "ingress"])?.ok()?;
+    gateway.apply(&gateway.file("role.toml", &format!("{text}{role}"))?, &[])?.ok()?;
+    gateway.reaches(&gateway.intruder, 443)?;
+    gateway.agent.command(["enforce", "ingress"])?.refused()?;
     gateway.agent.command(["enforce", "--force"])?.ok()?;
     assert_eq!(gateway.states()?, gateway.enforcing_states());
+    Ok(())
+}
+
+/// Nobody would be there to leave them when the programs go back by themselves.
+#[test]
+fn interfaces_follow_a_change_at_its_confirmation() -> Result<()> {
+    let gateway = Gateway::build("tc", TRAFFIC)?;
+    gateway.edge.plug("enp3s0")?;
+    let one = gateway.enforcing(&[A])?;
+    gateway.apply(&one, &[])?.ok()?;
+    let both = gateway.policy("enforce", &[A]).replace("[\"enp2s0\"]", "[\"enp2s0\", \"enp3s0\"]");
+    let both = gateway.file("both.toml", &both.replace("tcp-4431", "tcp-both"))?;
+    gateway.apply(&both, &["--confirm-within", "60s"])?.ok()?;
+    assert_eq!((gateway.generation()?, gateway.states()?.len()), (2, 2));
+    gateway.agent.command(["confirm"])?.ok()?;
+    assert_eq!(gateway.states()?, ["enforcing-tc"; 4]);
+    gateway.apply(&one, &["--confirm-within", "60s"])?.ok()?;
+    assert_eq!(gateway.states()?.len(), 4);
+    gateway.agent.command(["rollback"])?.ok()?;
+    assert_eq!((gateway.generation()?, gateway.states()?.len()), (2, 4));
+    gateway.apply(&one, &[])?.ok()?;
+    assert_eq!(gateway.states()?.len(), 2);
     Ok(())
 }

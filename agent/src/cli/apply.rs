@@ -25,6 +25,9 @@ pub struct ApplyArgs {
     /// Even if that cuts the session that this is typed in
     #[arg(long)]
     pub cut_me_off: bool,
+    /// Even if it enforces what was observed, and packets of required flows would be dropped
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Makes the policy current, and says what is in force then.
@@ -32,7 +35,7 @@ pub struct ApplyArgs {
 /// # Errors
 /// The host file is broken, the session would be cut, or the kernel refuses: what is in force goes on.
 pub fn run(global: &Global, args: &ApplyArgs) -> CliResult {
-    let wish = Wish { confirm_within: args.confirm_within, cut_me_off: args.cut_me_off };
+    let wish = Wish { confirm_within: args.confirm_within, cut_me_off: args.cut_me_off, force: args.force };
     let applied = match control::apply(&global.instance(), &global.catalogue()?, &args.host, &wish) {
         Ok(applied) => applied,
         Err(error) => return running::reported(error),

@@ -107,9 +107,9 @@ fn owners() -> Result<BTreeMap<u64, Owner>, ProcError> {
 
 fn inodes(process: &Process) -> Vec<u64> {
     let files = process.fd().into_iter().flatten().flatten();
-    let sockets = files.filter_map(|file| match file.target {
-        FDTarget::Socket(inode) => Some(inode),
-        _ => None,
+    let sockets = files.filter_map(|file| {
+        let FDTarget::Socket(inode) = file.target else { return None };
+        Some(inode)
     });
     sockets.collect()
 }

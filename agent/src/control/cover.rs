@@ -14,16 +14,12 @@ use crate::{
     policy::Policy,
 };
 
-/// Attaches to all interfaces, as far as it goes; with `leave`, takes the programs off those that are no longer meant.
+/// Attaches to the interfaces that are meant now, as far as it goes, and takes the programs off the others.
 ///
 /// # Errors
 /// The first refusal; the other interfaces are covered all the same.
-pub(super) fn cover(
-    opened: &mut Opened<'_>,
-    policy: &Policy,
-    names: &[String],
-    leave: bool,
-) -> Result<(), ControlError> {
+pub(super) fn cover(opened: &mut Opened<'_>, policy: &Policy, names: &[String]) -> Result<(), ControlError> {
+    let names = &meant(opened, names);
     let mut refused = None;
     for name in names {
         match one(opened, policy, name) {
@@ -37,7 +33,7 @@ pub(super) fn cover(
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    if leave {
+    if opened.pending().is_none() {
         let gone: Vec<_> =
             opened.state.interfaces.keys().filter(|name| !names.contains(name)).cloned().collect();
         for name in gone {
@@ -48,13 +44,21 @@ pub(super) fn cover(
     refused.map_or(Ok(()), Err)
 }
 
+/// While a change may go back by itself, interfaces stay as they are: nobody would be there to leave those that it
+/// brought. Where none is covered yet, going back is to observe, which cuts nothing.
+pub(super) fn meant(opened: &Opened<'_>, names: &[String]) -> Vec<String> {
+    let known = &opened.state.interfaces;
+    let waits = opened.pending().is_some() && !known.is_empty();
+    names.iter().filter(|name| !waits || known.contains_key(*name)).cloned().collect()
+}
+
 /// Attaches to one interface, unless all stands there as it should.
 ///
 /// # Errors
 /// It is missing, or the kernel refuses.
 pub(super) fn one(opened: &mut Opened<'_>, policy: &Policy, name: &str) -> Result<(), ControlError> {
     let (pins, wish) = (&opened.instance.pins, policy.host.enforcement.hook);
-    let known = opened.state.interfaces.entry(name.into()).or_insert_with(Cover::default);
+    let known = opened.state.interfaces.entry(name.into()).or_default();
     if known.fallback.is_none() && known.is_current(name, wish) && is_sound(pins, name, known)? {
         return Ok(());
     }

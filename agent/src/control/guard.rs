@@ -6,13 +6,16 @@ use jiff::Zoned;
 use portreeve_common::{Direction, switch::Posture};
 
 use super::{
-    ControlError, change, cover, described,
+    ControlError, cover, described, generation,
     opened::{self, Opened},
     start,
 };
 use crate::{
-    datapath::{attach::Cover, interface, policy::Tables, verify},
-    image::Image,
+    datapath::{
+        interface,
+        policy::{Expected, Tables},
+        verify,
+    },
     instance::{Generation, Instance},
     policy::Catalogue,
 };
@@ -54,7 +57,7 @@ impl Fault {
 }
 
 /// Looks at an instance, and remembers what it has said.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Guard {
     hands_off: bool,
     /// Faults that were put right, by kind.
@@ -63,7 +66,7 @@ pub struct Guard {
     pub standing: BTreeSet<(Fault, String)>,
     seen: BTreeSet<(Fault, String)>,
     /// What the generations compile to.
-    images: BTreeMap<u16, (Generation, Image)>,
+    expected: BTreeMap<u16, (Generation, Expected)>,
 }
 
 impl Guard {
@@ -126,11 +129,11 @@ impl Guard {
         for posture in halves {
             self.tables(&mut opened, posture)?;
         }
-        self.images.retain(|number, _| opened.state.generations.contains_key(number));
+        self.expected.retain(|number, _| opened.state.generations.contains_key(number));
         let policy = opened.policy(opened.posture())?;
         let names = interface::chosen(&policy.host.interfaces)?;
         self.policy_of_today(&mut opened, &names)?;
-        for name in &names {
+        for name in &cover::meant(&opened, &names) {
             self.interface(&mut opened, name)?;
         }
         Ok(())
@@ -140,33 +143,25 @@ impl Guard {
     fn tables(&mut self, opened: &mut Opened<'_>, posture: Posture) -> Result<(), ControlError> {
         let Some(record) = opened.record(posture).cloned() else { return Ok(()) };
         let generation = posture.generation();
-        let known = self.images.remove(&generation).filter(|(known, _)| *known == record);
-        let image = match known {
-            Some((_, image)) => image,
-            None => opened.image(posture)?.1,
+        let known = self.expected.remove(&generation).filter(|(known, _)| *known == record);
+        let expected = match known {
+            Some((_, expected)) => expected,
+            None => Expected::of(&Tables::from(&opened.image(posture)?.1)),
         };
-        let compared = self.compare(opened, posture, &image);
-        self.images.insert(generation, (record, image));
-        compared
-    }
-
-    fn compare(
-        &mut self,
-        opened: &mut Opened<'_>,
-        posture: Posture,
-        image: &Image,
-    ) -> Result<(), ControlError> {
-        let tables = Tables::from(image);
-        let differing = opened.maps.differing(posture.generation(), &tables)?;
+        let differing = opened.maps.differing(generation, &expected);
+        self.expected.insert(generation, (record, expected));
+        let differing = differing?;
         if differing.is_empty() {
             return Ok(());
         }
-        let what = format!("{} of generation {}", differing.join(", "), posture.generation());
-        // Page by page, and only those that differ: what is right in them stays right all the while.
-        let window = opened.maps.settings(posture.generation())?.adopt_until();
-        let tables = Tables { settings: tables.settings.adopting_until(window), ..tables };
+        let what = format!("{} of generation {generation}", differing.join(", "));
         self.put_right(Fault::Tables, what, "was changed by another hand", || {
-            Ok(opened.maps.write(posture.generation(), &tables)?)
+            let (_, image) = opened.image(posture)?;
+            let tables = Tables::from(&image);
+            // Page by page, and only those that differ: what is right in them stays right all the while.
+            let window = opened.maps.settings(generation)?.adopt_until();
+            let tables = Tables { settings: tables.settings.adopting_until(window), ..tables };
+            Ok(opened.maps.write(generation, &tables)?)
         })
     }
 
@@ -186,7 +181,7 @@ impl Guard {
         } else {
             return Ok(());
         };
-        self.put_right(fault, what, why, || change::renew(opened, &record.host, names))
+        self.put_right(fault, what, why, || generation::renew(opened, &record.host, names))
     }
 
     fn interface(&mut self, opened: &mut Opened<'_>, name: &str) -> Result<(), ControlError> {
@@ -194,7 +189,7 @@ impl Guard {
             // It is covered when it comes.
             return Ok(());
         }
-        let known = opened.state.interfaces.get(name).cloned().unwrap_or_else(Cover::default);
+        let known = opened.state.interfaces.get(name).cloned().unwrap_or_default();
         let mut whys = Vec::new();
         for direction in Direction::ALL {
             let trouble = verify::trouble(&opened.instance.pins, name, &known, direction)?;
@@ -206,7 +201,7 @@ impl Guard {
         self.put_right(Fault::Attachment, name.to_owned(), &whys.join("; "), || {
             let policy = opened.policy(opened.posture())?;
             cover::one(opened, &policy, name)?;
-            opened.finish()
+            Ok(opened.finish()?)
         })
     }
 

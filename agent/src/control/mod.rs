@@ -1,16 +1,18 @@
 //! What commands and the daemon do to an instance: start it, change it, look at it. All of it under its lock.
 
-mod change;
-mod cover;
-mod golden;
 mod opened;
 mod start;
 
+mod change;
+mod generation;
+mod golden;
+
+mod cover;
 mod modes;
-pub mod readiness;
 
 pub mod connections;
 pub mod plan;
+pub mod readiness;
 
 pub mod guard;
 mod view;

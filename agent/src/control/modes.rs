@@ -35,7 +35,9 @@ pub fn set_modes(
     if mode == Mode::Enforce {
         opened.refuse_pending()?;
         if !force {
-            readiness::refuse(&mut opened, &changing)?;
+            let policy = opened.policy(current)?;
+            let protected = opened.record(current).map(|record| record.protected.clone()).unwrap_or_default();
+            readiness::refuse(&opened, &policy, &protected, &changing)?;
         }
     }
     let with = |posture: Posture| {
@@ -55,7 +57,7 @@ pub fn set_modes(
     }
     // To observe cuts nothing: it waits for nobody, and a deadline stays.
     let next = switch.with(latest, previous);
-    if next == switch { opened.finish() } else { opened.store(next) }
+    if next == switch { Ok(opened.finish()?) } else { opened.store(next) }
 }
 
 /// Takes everything off: links, programs, maps. The last good policy's host file stays.

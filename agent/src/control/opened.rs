@@ -14,7 +14,7 @@ use crate::{
         policy::{PolicyMaps, Tables},
     },
     image::Image,
-    instance::{Generation, Instance, Lock, State},
+    instance::{Generation, Instance, InstanceError, Lock, State},
     policy::{self, Catalogue, Policy},
 };
 
@@ -121,17 +121,14 @@ impl<'a> Opened<'a> {
     pub(super) fn stored(&mut self, switch: Switch) -> Result<(), ControlError> {
         self.state.switch = switch.word();
         self.state.intent = None;
-        self.finish().map_err(|error| match error {
-            ControlError::Instance(error) => ControlError::Unremembered(error),
-            other => other,
-        })
+        self.finish().map_err(ControlError::Unremembered)
     }
 
     /// Remembers what is so, and keeps the settled host file as the last good one.
     ///
     /// # Errors
     /// A file can't be written.
-    pub(super) fn finish(&mut self) -> Result<(), ControlError> {
+    pub(super) fn finish(&mut self) -> Result<(), InstanceError> {
         let switch = self.switch();
         let held = [switch.latest(), switch.previous()].map(Posture::generation);
         self.state.generations.retain(|number, _| held.contains(number));
@@ -183,7 +180,7 @@ impl<'a> Opened<'a> {
             return self.store(Switch::settled(back, back));
         }
         if before.intent.is_some() || self.state.switch != before.switch {
-            return self.finish();
+            return Ok(self.finish()?);
         }
         let kept = std::fs::read_to_string(self.instance.host_file()).ok();
         match self.record(self.state.settled()) {

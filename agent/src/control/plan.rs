@@ -166,8 +166,8 @@ fn by_flow(rules: &[Rule]) -> BTreeMap<(String, String), Vec<String>> {
     flows
 }
 
-/// The modes that the policy would run in: see `change::modes`.
-fn modes(opened: &Opened<'_>, policy: &Policy) -> [Mode; 2] {
+/// The modes that the policy would run in: see `generation::modes`.
+pub(super) fn modes(opened: &Opened<'_>, policy: &Policy) -> [Mode; 2] {
     let current = opened.posture();
     let record = opened.record(current);
     Direction::ALL.map(|direction| {

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
-use portreeve_common::{Direction, Reason, switch::Mode};
+use portreeve_common::{Address, Direction, Reason, switch::Mode};
 
 use super::{ControlError, opened::Opened};
 use crate::{
-    datapath::{clock::Now, reading::Counters},
+    datapath::reading::Counters,
+    image::{Image, simulation::Simulation},
     policy::{
-        Rule,
+        Policy, Rule,
         rule::{Need, Service},
     },
 };
@@ -38,12 +40,20 @@ impl fmt::Display for WouldCut {
     }
 }
 
-/// Refuses if the last observation saw packets of required flows that would have been dropped.
+/// Refuses if the last observation saw packets of required flows that a policy would drop.
 ///
 /// # Errors
 /// It did; or the counters can't be read.
-pub(super) fn refuse(opened: &mut Opened<'_>, directions: &[Direction]) -> Result<(), ControlError> {
-    let rules = opened.policy(opened.posture())?.rules;
+pub(super) fn refuse(
+    opened: &Opened<'_>,
+    policy: &Policy,
+    protected: &[IpNet],
+    directions: &[Direction],
+) -> Result<(), ControlError> {
+    let rules = &policy.rules;
+    let mut slots = opened.state.flows.clone();
+    let ticks = opened.state.ticks_per_second.into();
+    let judge = Simulation::new(Image::compile(policy, protected, &mut slots, ticks)?);
     let counters = Counters::open(&opened.instance.pins)?;
     let mut found: BTreeMap<(String, u32), WouldCut> = BTreeMap::new();
     for talker in counters.talkers()? {
@@ -54,8 +64,16 @@ pub(super) fn refuse(opened: &mut Opened<'_>, directions: &[Direction]) -> Resul
         let counts = key.mode() == Mode::Observe
             && key.reason() == Some(Reason::WrongPeer)
             && directions.contains(&direction)
-            && is_within(last, since, opened.now);
-        if !counts {
+            // The kernel's clock tells seconds.
+            && last.as_second() >= since.as_second();
+        // A policy that was mended since lets them pass.
+        let service = portreeve_common::Service { direction, protocol: key.protocol(), number: key.port() };
+        let own = protected
+            .iter()
+            .map(|net| net.addr().into())
+            .find(|own: &Address| own.is_v4() == key.peer().is_v4());
+        let passes = own.is_some_and(|own| judge.allows(service, &own, &key.peer()).is_some());
+        if !counts || passes {
             continue;
         }
         for rule in rules.iter().filter(|rule| is_about(rule, direction, key.protocol(), key.port())) {
@@ -71,11 +89,6 @@ pub(super) fn refuse(opened: &mut Opened<'_>, directions: &[Direction]) -> Resul
         }
     }
     if found.is_empty() { Ok(()) } else { Err(ControlError::WouldCut(found.into_values().collect())) }
-}
-
-/// The kernel's clock tells seconds.
-fn is_within(last: Timestamp, since: Timestamp, _now: Now) -> bool {
-    last.as_second() >= since.as_second()
 }
 
 fn is_about(rule: &Rule, direction: Direction, protocol: u8, port: u16) -> bool {

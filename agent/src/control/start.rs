@@ -7,9 +7,8 @@ use jiff::Zoned;
 use portreeve_common::Direction;
 
 use super::{
-    ControlError,
-    change::{self, Target},
-    cover,
+    ControlError, cover,
+    generation::{Target, make_current},
     opened::Opened,
 };
 use crate::{
@@ -48,11 +47,11 @@ pub fn start(
     let names = interfaces(&policy)?;
     if opened.pending().is_none() {
         let target = Target { policy: &policy, protected: protected(&policy, &names)?, confirm_within: None };
-        let made = change::make_current(&mut opened, target);
+        let made = make_current(&mut opened, target);
         undo_first(&opened, made.is_ok())?;
         made?;
     }
-    let covered = cover::cover(&mut opened, &policy, &names, true);
+    let covered = cover::cover(&mut opened, &policy, &names);
     opened.finish()?;
     undo_first(&opened, covered.is_ok())?;
     covered.map(|()| policy)

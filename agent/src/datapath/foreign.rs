@@ -16,15 +16,18 @@ use super::DatapathError;
 /// The kernel does not say.
 pub fn xdp(index: u32) -> Result<Option<String>, DatapathError> {
     let attributes = ask(index)?;
-    let xdp = attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::Xdp(xdp) => Some(xdp),
-        _ => None,
-    });
-    let number = xdp.flatten().find_map(|xdp| match xdp {
-        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => Some(*id),
-        _ => None,
+    let number = attributes.iter().find_map(|attribute| {
+        let LinkAttribute::Xdp(xdp) = attribute else { return None };
+        xdp.iter().find_map(number)
     });
     Ok(number.filter(|id| *id != 0).map(describe))
+}
+
+const fn number(xdp: &LinkXdp) -> Option<u32> {
+    if let LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) = xdp {
+        return Some(*id);
+    }
+    None
 }
 
 /// A program's name and number.
@@ -53,9 +56,11 @@ fn ask(index: u32) -> Result<Vec<LinkAttribute>, DatapathError> {
     let (bytes, _) = socket.recv_from_full().map_err(failed)?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes);
     let answer = answer.map_err(|error| failed(std::io::Error::other(error.to_string())))?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(link.attributes),
-        NetlinkPayload::Error(error) => Err(failed(error.to_io())),
-        _ => Err(failed(std::io::Error::other("an answer of another kind"))),
+    if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = answer.payload {
+        return Ok(link.attributes);
     }
+    let NetlinkPayload::Error(error) = answer.payload else {
+        return Err(failed(std::io::Error::other("an answer of another kind")));
+    };
+    Err(failed(error.to_io()))
 }

@@ -1,5 +1,7 @@
 //! The policy's tables: written page by page into the half that is not in force, made current by one store.
 
+use std::collections::BTreeMap;
+
 use aya::{
     Pod,
     maps::{Array, Map, MapData, MapError},
@@ -154,19 +156,19 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be read.
     pub fn holds(&self, generation: u16, tables: &Tables<'_>) -> Result<bool, DatapathError> {
-        Ok(self.differing(generation, tables)?.is_empty())
+        Ok(self.differing(generation, &Expected::of(tables))?.is_empty())
     }
 
-    /// The maps that don't hold what these tables say; the adoption window aside.
+    /// The maps that don't hold what they should; the adoption window aside.
     ///
     /// # Errors
     /// A map can't be read.
     pub fn differing(
         &self,
         generation: u16,
-        tables: &Tables<'_>,
+        expected: &Expected,
     ) -> Result<Vec<&'static str>, DatapathError> {
-        let Tables { classes, peerings, peers, shared, settings } = tables;
+        let Expected { settings, classes, peerings, peers, shared } = expected;
         let now = self.settings(generation)?;
         let same = [
             ("SETTINGS", now.adopting_until(settings.adopt_until()) == *settings),
@@ -176,6 +178,32 @@ impl PolicyMaps {
             ("SHARED", same("SHARED", &self.shared, generation, shared)?),
         ];
         Ok(same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
+    }
+}
+
+/// What a half should hold, as little as that takes: pages that are empty are left out.
+pub struct Expected {
+    settings: Settings,
+    classes: Pages<u16, WORDS>,
+    peerings: Pages<Peering, PEERINGS>,
+    peers: Pages<PeerBucket, BUCKETS>,
+    shared: Pages<u16, WORDS>,
+}
+
+type Pages<V, const N: usize> = BTreeMap<u32, Box<[V; N]>>;
+
+impl Expected {
+    /// Of these tables.
+    #[must_use]
+    pub fn of(tables: &Tables<'_>) -> Self {
+        let Tables { classes, peerings, peers, shared, settings } = tables;
+        Self {
+            settings: *settings,
+            classes: filled(classes),
+            peerings: filled(peerings),
+            peers: filled(peers),
+            shared: filled(shared),
+        }
     }
 }
 
@@ -236,21 +264,35 @@ fn pages<V: Pod + Default + PartialEq, const N: usize>(
     Ok(())
 }
 
+fn filled<V: Pod + Default + PartialEq, const N: usize>(table: &[V]) -> Pages<V, N> {
+    let mut pages = Pages::new();
+    for (number, of_table) in (0..).zip(table.chunks(N)) {
+        if of_table.iter().any(|value| *value != V::default()) {
+            pages.insert(number, Box::new(page(table, number)));
+        }
+    }
+    pages
+}
+
 fn same<V: Pod + Default + PartialEq, const N: usize>(
     name: &'static str,
     map: &Array<MapData, [V; N]>,
     generation: u16,
-    table: &[V],
+    pages: &Pages<V, N>,
 ) -> Result<bool, DatapathError> {
-    let failed = |error| failed(name, error);
-    let count = fits(map, table).map_err(failed)?;
+    let count = map.len() / HALVES;
     let first = half(generation) * count;
     for number in 0..count {
-        if map.get(&(first + number), 0).map_err(failed)? != page(table, number) {
+        let now = map.get(&(first + number), 0).map_err(|error| failed(name, error))?;
+        let same = match pages.get(&number) {
+            Some(page) => **page == now,
+            None => now.iter().all(|value| *value == V::default()),
+        };
+        if !same {
             return Ok(false);
         }
     }
-    Ok(true)
+    Ok(pages.keys().all(|number| *number < count))
 }
 
 #[cfg(test)]
