@@ -1,6 +1,8 @@
 //! What is counted, as it lies in the kernel's maps: one copy a CPU, so that no count is lost or locked.
 
-use crate::{Address, Direction, Reason, number::protocol, switch::Mode};
+use core::ops::AddAssign;
+
+use crate::{Address, Direction, Reason, switch::Mode};
 
 /// Ports in one value of the port counters' map.
 pub const PORTS_PER_PAGE: u32 = 2_048;
@@ -42,6 +44,13 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
 /// Of a documented flow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,33 +65,58 @@ pub struct FlowCounter {
 
 const _: () = assert!(size_of::<FlowCounter>() == 40);
 
-/// Page and place of a dropped packet's counter; `None` for protocols without ports.
+/// Page and place of a dropped packet's counter; `would`: see [`Mode::would`].
 #[inline(always)]
 #[must_use]
-pub const fn port_slot(mode: Mode, direction: Direction, number: u8, port: u16) -> Option<(u32, u32)> {
-    let number = match number {
-        protocol::TCP => 0,
-        protocol::UDP => 1,
-        _ => return None,
-    };
-    let would = matches!(mode, Mode::Observe) as u32;
-    let table = (would * 2 + direction.index()) * 2 + number;
-    let port = port as u32;
-    Some((table * (65_536 / PORTS_PER_PAGE) + port / PORTS_PER_PAGE, port % PORTS_PER_PAGE))
+pub const fn port_slot(would: u64, direction: Direction, transport: u64, port: u16) -> (u32, u32) {
+    let table = (would * 2 + direction.index() as u64) * 2 + transport;
+    let (port, pages) = (port as u64, (1 << 16) / PORTS_PER_PAGE as u64);
+    ((table * pages + port / PORTS_PER_PAGE as u64) as u32, (port % PORTS_PER_PAGE as u64) as u32)
 }
 
-/// Place of a reason's counter; `reason`: its number.
+/// Place of a reason's counter; `would`: see [`Mode::would`]; `reason`: its number.
 #[inline(always)]
 #[must_use]
-pub const fn reason_slot(interface: u32, mode: Mode, direction: Direction, reason: u8) -> u32 {
-    let would = matches!(mode, Mode::Observe) as u32;
-    interface * REASON_SLOTS + (would * 2 + direction.index()) * Reason::COUNT + reason as u32 % Reason::COUNT
+pub const fn reason_slot(interface: u32, would: u64, direction: Direction, reason: u8) -> u32 {
+    let table = would as u32 * 2 + direction.index();
+    interface * REASON_SLOTS + table * Reason::COUNT + reason as u32 % Reason::COUNT
+}
+
+/// A page of the ports' counters: one mode, direction and protocol.
+///
+/// With what else a dropped packet of one of these ports is counted under, so that the kernel finds all of it by one
+/// look-up. Packets that were refused on the long way count under the reasons' own counters instead.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortPage {
+    /// Dropped packets of each port.
+    pub ports: [u64; PORTS_PER_PAGE as usize],
+    /// By interface and [`PortPage::reason_place`].
+    pub reasons: [Tally; (MAX_INTERFACES * PAGE_REASONS) as usize],
+    /// Who was dropped last: not yet in the table of who.
+    pub latest: Talker,
+}
+
+/// Places for reasons in a [`PortPage`], for each interface.
+const PAGE_REASONS: u32 = 4;
+const _: () = assert!(size_of::<PortPage>() == 8 * 2_048 + 16 * 128 + 64);
+
+impl PortPage {
+    /// Those that are counted in it.
+    pub const REASONS: [Reason; 3] = [Reason::NoRule, Reason::WrongPeer, Reason::NoState];
+
+    /// Place of a tally among its reasons'.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reason_place(interface: u32, reason: Reason) -> u32 {
+        reason as u32 % PAGE_REASONS * MAX_INTERFACES + interface % MAX_INTERFACES
+    }
 }
 
 /// Who was dropped, where, and why.
 ///
 /// The other end's address, then a word: the destination port or type in bits 16 to 31, the protocol in bits 8 to
-/// 15, the reason in bits 0 to 5, a would-drop in bit 6, egress in bit 7, and bit 32, which every key has.
+/// 15, the reason in bits 0 to 5, a would-drop in bit 6, egress in bit 7. A drop's reason is never 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TalkerKey {
@@ -91,12 +125,11 @@ pub struct TalkerKey {
 }
 
 impl TalkerKey {
-    const PRESENT: u64 = 1 << 32;
     const EGRESS: u64 = 0x80;
     const WOULD: u64 = 0x40;
     const REASON: u64 = 0x3f;
 
-    /// `reason`: its number.
+    /// `would`: see [`Mode::would`]; `reason`: its number.
     #[inline(always)]
     #[must_use]
     pub const fn new(
@@ -104,21 +137,30 @@ impl TalkerKey {
         port: u16,
         protocol: u8,
         direction: Direction,
-        mode: Mode,
+        would: u64,
         reason: u8,
     ) -> Self {
         let egress = (direction.index() as u64) << 7;
-        let would = (matches!(mode, Mode::Observe) as u64) << 6;
-        let what = Self::PRESENT
-            | (port as u64) << 16
-            | (protocol as u64) << 8
-            | egress
-            | would
-            | reason as u64 & Self::REASON;
+        let numbers = (port as u64) << 16 | (protocol as u64) << 8;
+        Self { peer, what: numbers | egress | would << 6 | reason as u64 & Self::REASON }
+    }
+
+    /// From the peer and the word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(peer: Address, what: u64) -> Self {
         Self { peer, what }
     }
 
+    /// The word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn what(&self) -> u64 {
+        self.what
+    }
+
     /// The other end.
+    #[inline(always)]
     #[must_use]
     pub const fn peer(&self) -> Address {
         self.peer
@@ -167,8 +209,7 @@ impl TalkerKey {
     pub const fn set(&self) -> u32 {
         let [high, low] = self.peer.words();
         // One multiplication: its upper bits depend on all that is below them.
-        let mixed = (low ^ high.rotate_left(32) ^ self.what.rotate_left(16))
-            .wrapping_mul(crate::hash::MULTIPLIERS[0]);
+        let mixed = (low ^ high ^ self.what << 16).wrapping_mul(crate::hash::MULTIPLIERS[0]);
         (mixed >> (64 - TALKER_SETS.trailing_zeros())) as u32
     }
 }
@@ -193,6 +234,15 @@ pub struct Talker {
     pub reserved: u32,
 }
 
+impl Talker {
+    /// Somebody who was dropped at tick `now` for the first time.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(key: TalkerKey, packets: u64, now: u64) -> Self {
+        Self { key, packets, first: now, last: now, cgroup: 0, uid: 0, reserved: 0 }
+    }
+}
+
 /// Four places of the table of who.
 pub type TalkerSet = [Talker; TALKER_WAYS];
 
@@ -207,19 +257,23 @@ unsafe impl aya::Pod for FlowCounter {}
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)` of addresses and integers, its padding spelled out; every bit pattern is a value.
 unsafe impl aya::Pod for Talker {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` of the above and of words, without padding; every bit pattern is a value.
+unsafe impl aya::Pod for PortPage {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{number::protocol, service::Transport};
 
     #[test]
     fn every_port_of_both_modes_has_its_own_counter() {
         let mut last = None;
         for mode in [Mode::Enforce, Mode::Observe] {
             for direction in Direction::ALL {
-                for number in [protocol::TCP, protocol::UDP] {
+                for transport in [Transport::TCP, Transport::UDP] {
                     for port in 0..=u16::MAX {
-                        let (page, place) = port_slot(mode, direction, number, port).unwrap();
+                        let (page, place) = port_slot(mode.would(), direction, transport.index(), port);
                         assert!(page < PORT_PAGES && place < PORTS_PER_PAGE);
                         let position = page * PORTS_PER_PAGE + place;
                         assert_eq!(position, last.map_or(0, |last: u32| last + 1));
@@ -228,13 +282,12 @@ mod tests {
                 }
             }
         }
-        assert_eq!(port_slot(Mode::Enforce, Direction::Ingress, protocol::ICMP, 8), None);
     }
 
     #[test]
     fn a_talker_tells_what_it_was_made_of() {
         let peer = Address::v4([198, 51, 100, 7]);
-        let key = TalkerKey::new(peer, 23, protocol::TCP, Direction::Egress, Mode::Observe, 25);
+        let key = TalkerKey::new(peer, 23, protocol::TCP, Direction::Egress, Mode::Observe.would(), 25);
         assert_eq!((key.direction(), key.mode()), (Direction::Egress, Mode::Observe));
         assert_eq!((key.reason(), key.is_present()), (Some(Reason::WrongPeer), true));
     }

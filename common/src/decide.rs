@@ -111,7 +111,7 @@ impl Decision {
 
     /// The rule of a decision that has one.
     #[inline(always)]
-    const fn id(self) -> RuleId {
+    pub(crate) const fn id(self) -> RuleId {
         self.0 as u16
     }
 }

@@ -126,9 +126,10 @@ impl FlowKey {
         let ([l0, l1], [r0, r1]) = (self.local.words(), self.remote.words());
         let [m0, m1, m2, m3] = hash::MULTIPLIERS;
         let remote = (r1 ^ secret[0]).wrapping_mul(m0);
-        let rest = (self.ports ^ l1.rotate_left(20) ^ secret[1]).wrapping_mul(m1);
+        let rest = (self.ports ^ l1 ^ secret[1]).wrapping_mul(m1);
+        // Nothing for IPv4, whose upper words are 0.
         let upper = (r0 ^ l0.rotate_left(32)).wrapping_mul(m2);
-        let mixed = remote ^ rest.rotate_left(32) ^ upper.rotate_left(16);
+        let mixed = remote.wrapping_add(rest) ^ upper.rotate_left(16);
         (mixed ^ (mixed >> 32)).wrapping_mul(m3)
     }
 }
@@ -145,6 +146,8 @@ mod mark {
     pub(super) const FIN_REMOTE: u64 = 8 << 32;
     /// A credible reset was the last packet.
     pub(super) const RESET: u64 = 16 << 32;
+    /// Any sign of an end.
+    pub(super) const ENDS: u64 = FIN_LOCAL | FIN_REMOTE | RESET;
     /// Which idle limit holds: see `Limits`.
     pub(super) const KIND_SHIFT: u32 = 40;
 }
@@ -306,15 +309,16 @@ impl FlowState {
     pub const fn lives(&self, limits: &Limits, now: u64) -> bool {
         let kind = self.standing >> mark::KIND_SHIFT & 3;
         // Only TCP, whose kind is 0, ever closes.
-        let kind = kind | (self.closing() * Limits::CLOSING);
-        now.saturating_sub(self.seen) <= limits.idle(kind)
+        let kind = if self.is(mark::ENDS) { kind | (self.closing() * Limits::CLOSING) } else { kind };
+        // A clock that runs behind another CPU's has not passed it.
+        now <= self.seen.saturating_add(limits.idle(kind))
     }
 
     /// Whether a flow that waits for its answer may still wait.
     #[inline(always)]
     #[must_use]
     pub const fn waits(&self, limits: &Limits, now: u64) -> bool {
-        now.saturating_sub(self.seen) <= limits.embryonic()
+        now <= self.seen.saturating_add(limits.embryonic())
     }
 }
 

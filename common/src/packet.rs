@@ -34,11 +34,11 @@ pub trait Packet {
 
     /// Length of the frame in bytes; a reader whose frame lies in several buffers may leave out those that it can't
     /// see at once.
-    fn length(&self) -> u32;
+    fn length(&self) -> u64;
 
     /// Whether the frame has at least `length` bytes, all buffers included.
     #[inline(always)]
-    fn reaches(&self, length: u32) -> bool {
+    fn reaches(&self, length: u64) -> bool {
         length <= self.length()
     }
 
@@ -69,8 +69,8 @@ impl Packet for [u8] {
         self.get(offset as usize..)?.first_chunk().copied()
     }
 
-    fn length(&self) -> u32 {
-        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 }
 
@@ -78,14 +78,14 @@ impl Packet for [u8] {
 #[derive(Clone, Copy, Debug)]
 pub struct Snapped<'a> {
     bytes: &'a [u8],
-    length: u32,
+    length: u64,
 }
 
 impl<'a> Snapped<'a> {
     /// `length`: bytes on the wire; less than the slice's counts as the slice's.
     #[must_use]
     pub fn new(bytes: &'a [u8], length: u32) -> Self {
-        Self { bytes, length: length.max(bytes.length()) }
+        Self { bytes, length: u64::from(length).max(bytes.length()) }
     }
 }
 
@@ -94,7 +94,7 @@ impl Packet for Snapped<'_> {
         self.bytes.read(offset)
     }
 
-    fn length(&self) -> u32 {
+    fn length(&self) -> u64 {
         self.length
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     Address, Direction, Packet, Reason,
     flow::FlowKey,
     number::{ethertype, protocol},
+    service::Transport,
 };
 
 /// The headers of a frame, as far as they were read.
@@ -107,6 +108,13 @@ impl Headers {
             protocol::TCP | protocol::UDP | protocol::ICMP | protocol::ICMPV6 | protocol::IGMP
         );
         self.is_ip() && numbered && !matches!(self.fragment, Fragment::Later)
+    }
+
+    /// TCP or UDP, if its header was read.
+    #[inline(always)]
+    #[must_use]
+    pub const fn transport(&self) -> Option<Transport> {
+        if self.has_number() { Transport::of(self.protocol) } else { None }
     }
 
     /// Whether any of these TCP flags is set.

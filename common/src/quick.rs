@@ -5,65 +5,95 @@
 //! The kernel programs keep all of it in registers.
 
 use crate::{
-    Address, Decision, Direction, Packet, Reason, Service, Tables,
+    Address, Direction, Packet, Reason, Service, Tables,
     class::{Allows, RuleId},
     decide::tcp_goes_on,
-    flow::FlowKey,
-    number::{dhcp, ethertype, protocol},
+    flow::{FlowKey, FlowState},
+    number::{dhcp, protocol},
     parse::{flags, is_valid},
+    service::Transport,
 };
 
-/// The start of an untagged IPv4 frame without options, as it lies there.
+/// The start of an untagged IPv4 frame without options, as it lies there from the EtherType on.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StartV4 {
-    ethertype: u16,
-    first: u32,
-    fragment: u32,
-    third: u32,
+    /// EtherType, version and length of the header, type of service, length, identification.
+    first: u64,
+    /// Fragment, time to live, protocol.
+    second: u32,
+    checksum: u16,
     source: u32,
     destination: u32,
     transport: StartTransport,
 }
 
-/// The start of an untagged IPv6 frame without extension headers, as it lies there.
+/// The start of an untagged IPv6 frame without extension headers, as it lies there from the EtherType on.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StartV6 {
-    ethertype: u16,
-    first: u32,
-    second: u32,
+    /// EtherType, version, traffic class, flow label, length.
+    first: u64,
+    next: u8,
+    hop_limit: u8,
     source: [u64; 2],
     destination: [u64; 2],
     transport: StartTransport,
 }
 
-/// The start of a TCP or UDP header.
+/// The start of a TCP or UDP header, as it lies there: no more of it than the shortest Ethernet frame has.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Debug, Default)]
 struct StartTransport {
     ports: u32,
     second: u32,
     third: u32,
-    fourth: u32,
+    fourth: u16,
 }
 
 /// Both start at the EtherType.
 pub const START: u32 = 12;
-const NETWORK: u32 = 14;
-const HEADER_V4: u32 = 20;
-const HEADER_V6: u32 = 40;
-const HEADER_TCP: u32 = 20;
-const HEADER_UDP: u32 = 8;
+const TRANSPORT_V4: u32 = 34;
+const TRANSPORT_V6: u32 = 54;
+const HEADER_TCP: u64 = 20;
+const HEADER_UDP: u64 = 8;
 
 impl StartV4 {
     /// Reads it.
     #[inline(always)]
     pub fn of<P: Packet + ?Sized>(packet: &P) -> Option<Self> {
-        let [first, fragment, third, source, destination] = packet.words(NETWORK)?;
-        let ethertype = u16::from_ne_bytes(packet.read(START)?);
-        let transport = StartTransport::of(packet, NETWORK + HEADER_V4)?;
-        Some(Self { ethertype, first, fragment, third, source, destination, transport })
+        let [second] = packet.words(20)?;
+        let [source, destination] = packet.words(26)?;
+        Some(Self {
+            first: u64::from_ne_bytes(packet.read(START)?),
+            second,
+            checksum: u16::from_ne_bytes(packet.read(24)?),
+            source,
+            destination,
+            transport: StartTransport::of(packet, TRANSPORT_V4)?,
+        })
+    }
+
+    /// Whether it is IPv4 of five words, and whole: only "don't fragment" may be set.
+    #[inline(always)]
+    const fn is_plain(&self) -> bool {
+        const MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
+        const IS: u64 = u64::from_ne_bytes([0x08, 0x00, 0x45, 0, 0, 0, 0, 0]);
+        const FRAGMENT: u32 = u32::from_ne_bytes([0x3f, 0xff, 0, 0]);
+        self.first & MASK == IS && self.second & FRAGMENT == 0
+    }
+
+    /// Where the packet ends in the frame.
+    #[inline(always)]
+    const fn end(&self) -> u64 {
+        let [_, _, _, _, high, low, ..] = self.first.to_ne_bytes();
+        14 + u16::from_be_bytes([high, low]) as u64
+    }
+
+    #[inline(always)]
+    const fn protocol(&self) -> u8 {
+        let [_, _, _, protocol] = self.second.to_ne_bytes();
+        protocol
     }
 }
 
@@ -71,198 +101,338 @@ impl StartV6 {
     /// Reads it.
     #[inline(always)]
     pub fn of<P: Packet + ?Sized>(packet: &P) -> Option<Self> {
-        let [first, second] = packet.words(NETWORK)?;
-        let half = |at| packet.read(at).map(u64::from_ne_bytes);
+        let word = |at| packet.read(at).map(u64::from_ne_bytes);
+        let [next, hop_limit] = packet.read(20)?;
         Some(Self {
-            ethertype: u16::from_ne_bytes(packet.read(START)?),
-            first,
-            second,
-            source: [half(22)?, half(30)?],
-            destination: [half(38)?, half(46)?],
-            transport: StartTransport::of(packet, NETWORK + HEADER_V6)?,
+            first: word(START)?,
+            next,
+            hop_limit,
+            source: [word(22)?, word(30)?],
+            destination: [word(38)?, word(46)?],
+            transport: StartTransport::of(packet, TRANSPORT_V6)?,
         })
+    }
+
+    /// Whether it is IPv6.
+    #[inline(always)]
+    const fn is_plain(&self) -> bool {
+        const MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xf0, 0, 0, 0, 0, 0]);
+        const IS: u64 = u64::from_ne_bytes([0x86, 0xdd, 0x60, 0, 0, 0, 0, 0]);
+        self.first & MASK == IS
+    }
+
+    /// Where the packet ends in the frame.
+    #[inline(always)]
+    const fn end(&self) -> u64 {
+        let [.., high, low] = self.first.to_ne_bytes();
+        54 + u16::from_be_bytes([high, low]) as u64
     }
 }
 
 impl StartTransport {
     #[inline(always)]
     fn of<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Self> {
-        let [ports, second, third, fourth] = packet.words(at)?;
-        Some(Self { ports, second, third, fourth })
+        let [ports, second, third] = packet.words(at)?;
+        Some(Self { ports, second, third, fourth: u16::from_ne_bytes(packet.read(at + 12)?) })
     }
 }
 
 /// What is known of a packet that goes the short way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plain {
-    /// Its flow.
-    pub key: FlowKey,
-    /// Destination port.
-    pub number: u16,
-    /// IANA number.
-    pub protocol: u8,
-    /// TCP flags.
-    pub flags: u8,
-    /// TCP sequence number.
-    pub sequence: u32,
-    /// TCP acknowledgement number.
-    pub acknowledgement: u32,
-    /// Where the IP packet ends in the frame.
-    pub end: u32,
-}
-
-/// Reads a packet that may go the short way.
-#[inline(always)]
-pub fn plain<P: Packet + ?Sized>(packet: &P, direction: Direction) -> Option<Plain> {
-    let v4 = packet.start_v4()?;
-    if u16::from_be(v4.ethertype) == ethertype::IPV4 {
-        return plain_v4(packet, &v4, direction);
-    }
-    let v6 = packet.start_v6()?;
-    if u16::from_be(v6.ethertype) == ethertype::IPV6 { plain_v6(packet, &v6, direction) } else { None }
-}
-
-#[inline(always)]
-fn plain_v4<P: Packet + ?Sized>(packet: &P, start: &StartV4, direction: Direction) -> Option<Plain> {
-    let (first, third) = (u32::from_be(start.first), u32::from_be(start.third));
-    // Version 4, five words; all but "don't fragment" is 0.
-    if first >> 24 != 0x45 || u32::from_be(start.fragment) & 0x3fff != 0 {
-        return None;
-    }
-    let key =
-        FlowKey::between(Address::v4_word(start.source), Address::v4_word(start.destination), direction);
-    let end = NETWORK + (first & 0xffff);
-    transport(packet, &start.transport, key, (third >> 16) as u8, NETWORK + HEADER_V4, end, direction)
-}
-
-#[inline(always)]
-fn plain_v6<P: Packet + ?Sized>(packet: &P, start: &StartV6, direction: Direction) -> Option<Plain> {
-    let second = u32::from_be(start.second);
-    if u32::from_be(start.first) >> 28 != 6 {
-        return None;
-    }
-    let (source, destination) = (Address::from_words(start.source), Address::from_words(start.destination));
-    let key = FlowKey::between(source, destination, direction);
-    let end = NETWORK + HEADER_V6 + (second >> 16);
-    transport(packet, &start.transport, key, (second >> 8) as u8, NETWORK + HEADER_V6, end, direction)
-}
-
-#[inline(always)]
-fn transport<P: Packet + ?Sized>(
-    packet: &P,
-    start: &StartTransport,
-    mut key: FlowKey,
-    number: u8,
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<E> {
+    ends: E,
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// TCP flags; 0 for UDP.
+    flags: u8,
+    /// Source and destination port, as they lie in the packet.
+    ports: u32,
+    /// Where the transport header begins in the frame.
     offset: u32,
-    end: u32,
+}
+
+/// Judges a packet that may go the short way. Each family has its own way through: what the compiler knows of an
+/// IPv4 address need not be compared.
+#[inline(always)]
+pub fn judge<P: Packet + ?Sized, T: Tables, O: Outcomes>(
+    packet: &P,
     direction: Direction,
-) -> Option<Plain> {
-    let (ports, fourth) = (u32::from_be(start.ports), u32::from_be(start.fourth));
-    let (source, destination) = ((ports >> 16) as u16, ports as u16);
-    let flags = (fourth >> 16) as u8;
-    let (fits, flags) = if number == protocol::TCP {
-        let length = (fourth >> 28) * 4;
-        (length >= HEADER_TCP && is_valid(flags) && offset + length <= end, flags)
-    } else if number == protocol::UDP {
-        let length = u32::from_be(start.second) >> 16;
-        (length >= HEADER_UDP && offset + length <= end, 0)
-    } else {
-        (false, 0)
-    };
-    if !fits || !packet.reaches(end) {
-        return None;
+    tables: &T,
+    outcomes: &O,
+) -> O::Out {
+    let Some(v4) = packet.start_v4() else { return outcomes.unsaid() };
+    if v4.is_plain() {
+        let ip = Ip {
+            ends: EndsV4([v4.source, v4.destination]),
+            protocol: v4.protocol(),
+            offset: TRANSPORT_V4,
+            end: v4.end(),
+        };
+        return v4.transport.judge(&ip, packet, direction, tables, outcomes);
     }
-    key.carry(source, destination, direction, number);
-    Some(Plain {
-        key,
-        number: destination,
-        protocol: number,
-        flags,
-        sequence: u32::from_be(start.second),
-        acknowledgement: u32::from_be(start.third),
-        end,
-    })
+    let Some(v6) = packet.start_v6() else { return outcomes.unsaid() };
+    if !v6.is_plain() {
+        return outcomes.unsaid();
+    }
+    let ip = Ip {
+        ends: EndsV6([v6.source, v6.destination]),
+        protocol: v6.next,
+        offset: TRANSPORT_V6,
+        end: v6.end(),
+    };
+    v6.transport.judge(&ip, packet, direction, tables, outcomes)
 }
 
-/// What the short way came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Part of an established flow, under this rule.
-    Established(RuleId),
-    /// Dropped.
-    Refused(Decision),
+/// Source and destination as a header has them: an address is made only of the one that is asked for.
+pub trait Ends: Copy {
+    /// The source.
+    fn source(&self) -> Address;
+    /// The destination.
+    fn destination(&self) -> Address;
+}
+
+#[derive(Clone, Copy)]
+struct EndsV4([u32; 2]);
+
+#[derive(Clone, Copy)]
+struct EndsV6([[u64; 2]; 2]);
+
+impl Ends for EndsV4 {
+    #[inline(always)]
+    fn source(&self) -> Address {
+        Address::v4_word(self.0[0])
+    }
+
+    #[inline(always)]
+    fn destination(&self) -> Address {
+        Address::v4_word(self.0[1])
+    }
+}
+
+impl Ends for EndsV6 {
+    #[inline(always)]
+    fn source(&self) -> Address {
+        Address::from_words(self.0[0])
+    }
+
+    #[inline(always)]
+    fn destination(&self) -> Address {
+        Address::from_words(self.0[1])
+    }
+}
+
+/// What an IP header says.
+#[derive(Clone, Copy)]
+struct Ip<E> {
+    ends: E,
+    protocol: u8,
+    /// Where the transport header begins in the frame.
+    offset: u32,
+    /// Where the packet ends in the frame.
+    end: u64,
+}
+
+impl StartTransport {
+    #[inline(always)]
+    fn judge<E: Ends, P: Packet + ?Sized, T: Tables, O: Outcomes>(
+        self,
+        ip: &Ip<E>,
+        packet: &P,
+        direction: Direction,
+        tables: &T,
+        outcomes: &O,
+    ) -> O::Out {
+        // A frame in several buffers goes the long way.
+        if ip.end > packet.length() {
+            return outcomes.unsaid();
+        }
+        let plain = |transport, flags| Plain {
+            ends: ip.ends,
+            transport,
+            flags,
+            ports: self.ports,
+            offset: ip.offset,
+        };
+        if ip.protocol == protocol::TCP {
+            let Some(flags) = self.tcp_flags(ip) else { return outcomes.unsaid() };
+            let tcp = plain(Transport::TCP, flags);
+            if tcp.begins() {
+                return tcp.refusal(direction, tables, outcomes);
+            }
+            if is_valid(flags) {
+                return tcp.goes_on(packet, direction, tables, outcomes);
+            }
+        } else if ip.protocol == protocol::UDP && self.is_udp(ip) {
+            return plain(Transport::UDP, 0).goes_on(packet, direction, tables, outcomes);
+        }
+        outcomes.unsaid()
+    }
+
+    /// The flags of a TCP header that fits into the packet.
+    #[inline(always)]
+    fn tcp_flags<E>(self, ip: &Ip<E>) -> Option<u8> {
+        let [length, flags] = self.fourth.to_ne_bytes();
+        let length = u64::from(length & 0xf0) / 4;
+        (length >= HEADER_TCP && u64::from(ip.offset) + length <= ip.end).then_some(flags)
+    }
+
+    /// Whether it is a UDP header that fits into the packet, with what it announces.
+    #[inline(always)]
+    fn is_udp<E>(self, ip: &Ip<E>) -> bool {
+        let [high, low, ..] = self.second.to_ne_bytes();
+        let length = u64::from(u16::from_be_bytes([high, low]));
+        length >= HEADER_UDP && u64::from(ip.offset) + length <= ip.end
+    }
+}
+
+/// What becomes of a packet. Each outcome is named where it arises, so that the kernel programs know it when they
+/// are compiled.
+pub trait Outcomes {
+    /// What it comes to.
+    type Out;
+
+    /// Part of an established flow, under this rule, at this tick.
+    fn established<E: Ends>(&self, plain: &Plain<E>, rule: RuleId, now: u64) -> Self::Out;
+
+    /// Dropped: nothing documents the port.
+    fn no_rule<E: Ends>(&self, plain: &Plain<E>) -> Self::Out;
+
+    /// Dropped: this rule documents the port, for other peers.
+    fn wrong_peer<E: Ends>(&self, plain: &Plain<E>, nearest: RuleId) -> Self::Out;
+
+    /// Dropped: in the middle of nothing.
+    fn no_state<E: Ends>(&self, plain: &Plain<E>) -> Self::Out;
+
     /// Not for the short way to say.
-    Unsaid,
+    fn unsaid(&self) -> Self::Out;
 }
 
-impl Outcome {
-    /// As the long way says it, where the short way says anything.
-    #[must_use]
-    pub const fn decision(self) -> Option<Decision> {
-        match self {
-            Self::Established(rule) => Some(Decision::under(Reason::Established, rule)),
-            Self::Refused(decision) => Some(decision),
-            Self::Unsaid => None,
+impl<E: Ends> Plain<E> {
+    #[inline(always)]
+    fn goes_on<P: Packet + ?Sized, T: Tables, O: Outcomes>(
+        &self,
+        packet: &P,
+        direction: Direction,
+        tables: &T,
+        outcomes: &O,
+    ) -> O::Out {
+        let (key, now) = (self.key(direction), tables.now());
+        let Some(live) = tables.established(&key, now) else {
+            return self.unknown(&key, now, direction, tables, outcomes);
+        };
+        if live.state.generation() != tables.generation() {
+            return outcomes.unsaid();
+        }
+        let Some(state) = self.advance(packet, live.state, direction) else { return outcomes.unsaid() };
+        tables.refresh(&live, &key, state.at(now));
+        outcomes.established(self, live.state.rule(), now)
+    }
+
+    /// A packet of no established flow: if it waits for no answer either, TCP is in the middle of nothing, and UDP
+    /// needs a rule.
+    #[inline(always)]
+    fn unknown<T: Tables, O: Outcomes>(
+        &self,
+        key: &FlowKey,
+        now: u64,
+        direction: Direction,
+        tables: &T,
+        outcomes: &O,
+    ) -> O::Out {
+        if tables.is_embryonic(key) {
+            return outcomes.unsaid();
+        }
+        if self.transport.is_tcp() {
+            let adopts = now < tables.settings().adopt_until();
+            return if adopts { outcomes.unsaid() } else { outcomes.no_state(self) };
+        }
+        if matches!(key.local_port(), dhcp::CLIENT | dhcp::CLIENT_V6) {
+            return outcomes.unsaid();
+        }
+        self.refusal(direction, tables, outcomes)
+    }
+
+    /// Why the packet may not begin a flow; that it may is not for the short way to say.
+    #[inline(always)]
+    fn refusal<T: Tables, O: Outcomes>(&self, direction: Direction, tables: &T, outcomes: &O) -> O::Out {
+        if !tables.documents(direction, self.transport, self.number()) {
+            return outcomes.no_rule(self);
+        }
+        let slot = Service::port_slot(direction, self.transport, self.number());
+        match tables.class_at(slot).allows() {
+            Allows::Nobody => outcomes.no_rule(self),
+            Allows::Anybody(_) => outcomes.unsaid(),
+            Allows::Peers(number) => self.stranger(number, direction, tables, outcomes),
         }
     }
-}
 
-/// Judges a packet that may go the short way.
-#[inline(always)]
-pub fn judge<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcome {
-    if plain.begins() {
-        return refusal(plain, direction, tables);
+    /// Whether it is a SYN, and nothing else that would make it one of no host.
+    #[inline(always)]
+    const fn begins(&self) -> bool {
+        use flags::{ACK, FIN, RST, SYN};
+        self.flags & (FIN | SYN | RST | ACK) == SYN
     }
-    let Some(live) = tables.established(&plain.key) else { return unknown(plain, direction, tables) };
-    if live.state.generation() != tables.generation() {
-        return Outcome::Unsaid;
-    }
-    let state = if plain.protocol == protocol::TCP {
-        tcp_goes_on(live.state, plain.flags, plain.sequence, plain.acknowledgement, direction)
-    } else {
-        live.state
-    };
-    tables.refresh(&live, &plain.key, state.at(tables.now()));
-    Outcome::Established(live.state.rule())
-}
 
-/// A packet of no established flow: if it waits for no answer either, TCP is in the middle of nothing, and UDP needs
-/// a rule.
-#[inline(always)]
-fn unknown<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcome {
-    if tables.is_embryonic(&plain.key) {
-        return Outcome::Unsaid;
+    /// Whether the peer is none of a numbered class.
+    #[inline(always)]
+    fn stranger<T: Tables, O: Outcomes>(
+        &self,
+        number: u16,
+        direction: Direction,
+        tables: &T,
+        outcomes: &O,
+    ) -> O::Out {
+        let remote = self.remote(direction);
+        let Some(peering) = tables.peering(number) else { return outcomes.unsaid() };
+        if peering.excludes(&remote) {
+            return outcomes.wrong_peer(self, peering.nearest());
+        }
+        match tables.among(number, &remote) {
+            ruled if ruled.is(Reason::WrongPeer) => outcomes.wrong_peer(self, ruled.id()),
+            _ => outcomes.unsaid(),
+        }
     }
-    if plain.protocol == protocol::UDP {
-        return if plain.is_dhcp() { Outcome::Unsaid } else { refusal(plain, direction, tables) };
-    }
-    let adopts = tables.now() < tables.settings().adopt_until();
-    if adopts { Outcome::Unsaid } else { Outcome::Refused(Decision::plain(Reason::NoState)) }
-}
 
-/// Why the packet may not begin a flow; that it may is not for the short way to say.
-#[inline(always)]
-fn refusal<T: Tables>(plain: &Plain, direction: Direction, tables: &T) -> Outcome {
-    let service = Service { direction, protocol: plain.protocol, number: plain.number };
-    let ruled = match tables.class(service).allows() {
-        Allows::Nobody => return Outcome::Refused(Decision::plain(Reason::NoRule)),
-        Allows::Anybody(_) => return Outcome::Unsaid,
-        Allows::Peers(number) => tables.among(number, &plain.key.remote()),
-    };
-    if ruled.passes() { Outcome::Unsaid } else { Outcome::Refused(ruled) }
-}
-
-impl Plain {
-    /// Whether it is a SYN.
+    /// The other end.
     #[inline(always)]
     #[must_use]
-    pub const fn begins(&self) -> bool {
-        self.flags & (flags::SYN | flags::ACK) == flags::SYN
+    pub fn remote(&self, direction: Direction) -> Address {
+        match direction {
+            Direction::Ingress => self.ends.source(),
+            Direction::Egress => self.ends.destination(),
+        }
     }
 
-    /// Whether the baseline may have to do with it.
+    /// Destination port.
     #[inline(always)]
-    const fn is_dhcp(&self) -> bool {
-        matches!(self.key.local_port(), dhcp::CLIENT | dhcp::CLIENT_V6)
+    #[must_use]
+    pub const fn number(&self) -> u16 {
+        let [_, _, high, low] = self.ports.to_ne_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
+    #[inline(always)]
+    fn key(&self, direction: Direction) -> FlowKey {
+        let mut key = FlowKey::between(self.ends.source(), self.ends.destination(), direction);
+        let ports = u32::from_be(self.ports);
+        key.carry((ports >> 16) as u16, ports as u16, direction, self.transport.number());
+        key
+    }
+
+    /// The state of its flow with this packet.
+    #[inline(always)]
+    fn advance<P: Packet + ?Sized>(
+        &self,
+        packet: &P,
+        state: FlowState,
+        direction: Direction,
+    ) -> Option<FlowState> {
+        if !self.transport.is_tcp() {
+            return Some(state);
+        }
+        let [acknowledgement] = packet.words(self.offset + 8)?.map(u32::from_be);
+        // Without one, a reset is none that its receiver would take: far off what was acknowledged.
+        let sequence = || packet.words(self.offset + 4).map_or(0, |[sequence]| u32::from_be(sequence));
+        Some(tcp_goes_on(state, self.flags, sequence, acknowledgement, direction))
     }
 }

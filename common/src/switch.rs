@@ -3,7 +3,7 @@
 use crate::Direction;
 
 /// Whether a drop drops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// A drop is counted as a would-drop, and passes.
     Observe,
@@ -12,6 +12,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// 1 for a drop that only would have been one, else 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn would(self) -> u64 {
+        match self {
+            Self::Observe => 1,
+            Self::Enforce => 0,
+        }
+    }
+
     /// The word of host files and outputs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -37,6 +47,13 @@ impl Posture {
         Self(generation & Self::GENERATION | ingress | egress)
     }
 
+    /// A generation, whatever its modes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(generation: u16) -> Self {
+        Self(generation & Self::GENERATION)
+    }
+
     /// The generation; its lowest bit says which half of the tables holds it.
     #[inline(always)]
     #[must_use]
@@ -57,8 +74,20 @@ impl Posture {
 
     /// The modes of this one for another generation.
     #[must_use]
-    pub const fn of(self, generation: u16) -> Self {
+    pub const fn as_generation(self, generation: u16) -> Self {
         Self::new(generation, self.mode(Direction::Ingress), self.mode(Direction::Egress))
+    }
+
+    /// 1 where a drop of this direction only would have been one, else 0: a number, since the kernel has no use for
+    /// the branch that an enum makes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn would(self, direction: Direction) -> u64 {
+        let enforces = match direction {
+            Direction::Ingress => self.0 >> 14,
+            Direction::Egress => self.0 >> 15,
+        };
+        (enforces as u64 & 1) ^ 1
     }
 
     /// The same with another mode for one direction.
@@ -161,7 +190,7 @@ mod tests {
         assert_eq!(OLD.mode(Direction::Ingress), Mode::Enforce);
         assert_eq!(OLD.mode(Direction::Egress), Mode::Observe);
         assert_eq!(OLD.with(Direction::Egress, Mode::Enforce), Posture::new(6, Mode::Enforce, Mode::Enforce));
-        assert_eq!(OLD.of(9), Posture::new(9, Mode::Enforce, Mode::Observe));
+        assert_eq!(OLD.as_generation(9), Posture::new(9, Mode::Enforce, Mode::Observe));
         assert_eq!(Posture::new(16_384, Mode::Observe, Mode::Observe).generation(), 0);
     }
 

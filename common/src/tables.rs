@@ -1,10 +1,11 @@
 //! The look-ups that a verdict needs: over maps in the kernel, over plain collections in user space.
 
 use crate::{
-    Address, Decision, Service,
+    Address, Decision, Direction, Service,
     class::{Class, PeerBucket, Peering, RuleId},
     decide,
     flow::{FlowKey, FlowState},
+    service::Transport,
     settings::Settings,
 };
 
@@ -22,8 +23,18 @@ pub trait Tables {
     /// Its settings.
     fn settings(&self) -> &Settings;
 
+    /// What the policy says of the service with this slot.
+    fn class_at(&self, slot: u32) -> Class;
+
     /// What the policy says of a service.
-    fn class(&self, service: Service) -> Class;
+    fn class(&self, service: Service) -> Class {
+        self.class_at(service.slot())
+    }
+
+    /// Whether any rule documents a port.
+    fn documents(&self, direction: Direction, transport: Transport, port: u16) -> bool {
+        self.class_at(Service::port_slot(direction, transport, port)) != Class::NONE
+    }
 
     /// A numbered class.
     fn peering(&self, number: u16) -> Option<&Peering>;
@@ -50,8 +61,8 @@ pub trait Tables {
         decide::protects(address, self)
     }
 
-    /// A live flow whose other end has answered.
-    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>>;
+    /// A flow whose other end has answered, if it lives at tick `now`.
+    fn established(&self, key: &FlowKey, now: u64) -> Option<Live<Self::Slot>>;
 
     /// Whether a flow waits for its answer, or did not long ago.
     fn is_embryonic(&self, key: &FlowKey) -> bool;

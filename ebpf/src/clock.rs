@@ -4,10 +4,10 @@ use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 
 use crate::maps;
 
-/// Jiffies since boot; for a program that is loaded for tracing, the time that it was told.
+/// Jiffies since boot; where the program was loaded to be asked, the time that it was told.
 #[inline(always)]
-pub(crate) fn now() -> u64 {
-    match maps::trace() {
+pub(crate) fn now(asked: bool) -> u64 {
+    match maps::trace(asked) {
         Some(trace) => trace.now,
         None => ticks(),
     }

@@ -302,8 +302,10 @@ extern "C" fn portreeve_remove(which: u32, key: *const FlowKey) -> u32 {
 
 #[inline(always)]
 fn place(which: Which, key: &FlowKey) -> Place {
-    let [established, embryonic] = maps::sets();
-    let sets = if matches!(which, Which::Established) { established } else { embryonic };
+    let sets = match which {
+        Which::Established => maps::sets_established(),
+        Which::Embryonic => maps::sets_embryonic(),
+    };
     Place::of(key, &maps::secret(), sets)
 }
 

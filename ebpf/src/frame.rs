@@ -21,6 +21,9 @@ const MAX_OFFSET: u32 = 0x3fff;
 
 /// A frame and its sender.
 pub(crate) trait Frame: Packet {
+    /// Whether the program was loaded to be asked: known when it is compiled, so that attached ones pay nothing.
+    const ASKED: bool;
+
     /// On egress, the cgroup and the user that sent it, as far as the kernel knows.
     fn sender(&self) -> (u64, u32) {
         (0, 0)

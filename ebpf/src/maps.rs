@@ -15,10 +15,10 @@ use aya_ebpf::{
 };
 use portreeve_common::{
     Service, Sight,
-    class::{MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
+    class::{Documented, MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
     counter::{
-        FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PORTS_PER_PAGE, REASON_SLOTS, TALKER_SETS,
-        TalkerSet, Tally,
+        FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PortPage, REASON_SLOTS, TALKER_SETS, TalkerSet,
+        Tally,
     },
     settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
@@ -58,6 +58,11 @@ static SWITCH: Direct<u64> = Direct::new(0);
 #[unsafe(link_section = ".bss.settings")]
 #[unsafe(no_mangle)]
 static SETTINGS: Direct<[Settings; HALVES as usize]> = Direct::new([NO_SETTINGS; HALVES as usize]);
+/// Which ports are documented, of both halves: the map `.bss.documented`.
+#[unsafe(link_section = ".bss.documented")]
+#[unsafe(no_mangle)]
+static DOCUMENTED: Direct<[[u8; Documented::BYTES]; HALVES as usize]> =
+    Direct::new([[0; Documented::BYTES]; HALVES as usize]);
 #[map]
 static CLASSES: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
 #[map]
@@ -80,8 +85,7 @@ pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> =
 #[map]
 pub(crate) static FLOWS: PerCpuArray<FlowCounter> = PerCpuArray::with_max_entries(MAX_RULES, 0);
 #[map]
-pub(crate) static PORTS: PerCpuArray<[u64; PORTS_PER_PAGE as usize]> =
-    PerCpuArray::with_max_entries(PORT_PAGES, 0);
+pub(crate) static PORTS: PerCpuArray<PortPage> = PerCpuArray::with_max_entries(PORT_PAGES, 0);
 #[map]
 pub(crate) static REASONS: PerCpuArray<Tally> =
     PerCpuArray::with_max_entries(MAX_INTERFACES * REASON_SLOTS, 0);
@@ -101,21 +105,32 @@ static TRACE: Array<Trace> = Array::with_max_entries(1, 0);
 /// The interface's place in the reasons' counters.
 #[unsafe(no_mangle)]
 static INTERFACE: Global<u32> = Global::new(0);
-/// 1 for a program that is loaded to be asked, not to be attached.
-#[unsafe(no_mangle)]
-static TRACED: Global<u32> = Global::new(0);
 /// Secret words of the state tables' hash.
 #[unsafe(no_mangle)]
 static SECRET: Global<[u64; 2]> = Global::new([0; 2]);
-/// Sets of the state tables.
+/// Sets of the established table, a power of two.
 #[unsafe(no_mangle)]
-static SETS: Global<[u32; 2]> = Global::new([ESTABLISHED_SETS, EMBRYONIC_SETS]);
+static SETS_ESTABLISHED: Global<u32> = Global::new(ESTABLISHED_SETS);
+/// Sets of the embryonic table, a power of two.
+#[unsafe(no_mangle)]
+static SETS_EMBRYONIC: Global<u32> = Global::new(EMBRYONIC_SETS);
 
 /// The word that says which generation is in force.
 #[inline(always)]
 pub(crate) fn switch() -> u64 {
     // SAFETY: the map's only value. Volatile: user space stores there at any time.
     unsafe { ptr::read_volatile(SWITCH.get()) }
+}
+
+/// Whether a port has its bit.
+#[inline(always)]
+pub(crate) fn documents(generation: u16, place: Documented) -> bool {
+    let half = half(generation) as usize * Documented::BYTES;
+    let bytes = DOCUMENTED.get().cast::<u8>();
+    // SAFETY: there are as many halves, and as many bytes in each as places.
+    let byte = unsafe { bytes.add(half + place.byte as usize) };
+    // SAFETY: as above; the map outlives the program, and only the half that is not in force changes.
+    unsafe { *byte >> place.bit & 1 != 0 }
 }
 
 /// A generation's settings.
@@ -165,10 +180,10 @@ pub(crate) fn peers(generation: u16, bucket: u32) -> Option<&'static PeerBucket>
     Some(unsafe { &*place })
 }
 
-/// What a program that is loaded for tracing was asked; `None`, known to the verifier, in all others.
+/// What a program that is loaded for tracing was asked.
 #[inline(always)]
-pub(crate) fn trace() -> Option<&'static mut Trace> {
-    if TRACED.load() == 0 {
+pub(crate) fn trace(asked: bool) -> Option<&'static mut Trace> {
+    if !asked {
         return None;
     }
     let trace = TRACE.get_ptr_mut(0)?;
@@ -188,10 +203,16 @@ pub(crate) fn secret() -> [u64; 2] {
     SECRET.load()
 }
 
-/// Sets of the established and of the embryonic table.
+/// Sets of the established table.
 #[inline(always)]
-pub(crate) fn sets() -> [u32; 2] {
-    SETS.load()
+pub(crate) fn sets_established() -> u32 {
+    SETS_ESTABLISHED.load()
+}
+
+/// Sets of the embryonic table.
+#[inline(always)]
+pub(crate) fn sets_embryonic() -> u32 {
+    SETS_EMBRYONIC.load()
 }
 
 /// Where this CPU keeps what it sees of a packet: on the stack it would have to be cleared for each one.

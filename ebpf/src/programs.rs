@@ -5,35 +5,50 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use portreeve_common::{
-    Direction, look,
-    quick::{self, Outcome},
-    switch::{Mode, Switch},
-};
+use portreeve_common::{Direction, look, quick, switch::Switch};
 
 use crate::{
     clock,
     frame::{Frame, Skb, Xdp},
-    maps, record,
-    tables::{judge, judge_quickly},
+    maps,
+    record::{self, Counting},
+    tables::{KernelTables, Time, judge},
 };
 
 /// Ingress on NICs with native XDP; frames in several buffers too.
 #[xdp(frags)]
 pub(crate) fn ingress_xdp(ctx: XdpContext) -> u32 {
-    if drops(&Xdp::new(&ctx), Direction::Ingress) { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
+    filter::<ATTACHED>(&ctx)
 }
 
 /// Ingress where native XDP is missing or costs more.
 #[classifier]
 pub(crate) fn ingress_tc(ctx: TcContext) -> i32 {
-    if drops(&Skb::new(&ctx), Direction::Ingress) { TC_ACT_SHOT } else { NEXT }
+    classify::<ATTACHED>(&ctx, Direction::Ingress)
 }
 
 /// Egress.
 #[classifier]
 pub(crate) fn egress_tc(ctx: TcContext) -> i32 {
-    if drops(&Skb::new(&ctx), Direction::Egress) { TC_ACT_SHOT } else { NEXT }
+    classify::<ATTACHED>(&ctx, Direction::Egress)
+}
+
+/// The three again, to be asked and not attached: they are told time and length, and tell their verdict.
+#[xdp(frags)]
+pub(crate) fn asked_xdp(ctx: XdpContext) -> u32 {
+    filter::<ASKED>(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub(crate) fn asked_ingress(ctx: TcContext) -> i32 {
+    classify::<ASKED>(&ctx, Direction::Ingress)
+}
+
+/// As above.
+#[classifier]
+pub(crate) fn asked_egress(ctx: TcContext) -> i32 {
+    classify::<ASKED>(&ctx, Direction::Egress)
 }
 
 /// Tells user space the time in ticks and in nanoseconds, by test run: it can't read jiffies, nor how long one is.
@@ -59,30 +74,36 @@ pub(crate) fn empty_tc(_ctx: TcContext) -> i32 {
 const NEXT: i32 = -1;
 const _: () = assert!(NEXT != TC_ACT_OK);
 
-/// Sees, judges and counts a frame; whether it is to be dropped.
+const ATTACHED: bool = false;
+const ASKED: bool = true;
+
 #[inline(always)]
-fn drops<F: Frame>(frame: &F, direction: Direction) -> bool {
-    let now = clock::now();
-    let posture = Switch::from_word(maps::switch()).posture(|| now);
-    let mode = posture.mode(direction);
-    if let Some(plain) = quick::plain(frame, direction) {
-        match judge_quickly(&plain, direction, posture.generation(), now) {
-            Outcome::Established(rule) => {
-                record::count_established(rule, &plain, frame, now);
-                return false;
-            }
-            Outcome::Refused(decision) => {
-                record::count_refused(decision, &plain, frame, direction, mode, now);
-                return matches!(mode, Mode::Enforce);
-            }
-            Outcome::Unsaid => {}
-        }
+fn filter<const ASKED: bool>(ctx: &XdpContext) -> u32 {
+    // Without a branch: what passes is one more than what drops.
+    const { assert!(xdp_action::XDP_DROP + 1 == xdp_action::XDP_PASS) };
+    xdp_action::XDP_DROP + passes(&Xdp::<ASKED>::new(ctx), Direction::Ingress) as u32
+}
+
+#[inline(always)]
+fn classify<const ASKED: bool>(ctx: &TcContext, direction: Direction) -> i32 {
+    TC_ACT_SHOT + passes(&Skb::<ASKED>::new(ctx), direction) as i32 * (NEXT - TC_ACT_SHOT)
+}
+
+/// Sees, judges and counts a frame; 1 if it is to pass, 0 if it is to be dropped.
+#[inline(always)]
+fn passes<F: Frame>(frame: &F, direction: Direction) -> u64 {
+    let posture = Switch::from_word(maps::switch()).posture(|| clock::now(F::ASKED));
+    let would = posture.would(direction);
+    let tables = KernelTables::new(posture, Time::Now { asked: F::ASKED });
+    let counting = Counting { frame, direction, would };
+    if let Some(passes) = quick::judge(frame, direction, &tables, &counting) {
+        return passes;
     }
-    let Some(sight) = maps::sight() else { return matches!(mode, Mode::Enforce) };
+    let Some(sight) = maps::sight() else { return would };
     look(frame, direction, sight);
-    let decision = judge(sight, direction, posture.generation(), now);
-    record::count(decision, sight, frame, direction, mode);
-    matches!(mode, Mode::Enforce) && !decision.passes()
+    let decision = judge(sight, direction, posture.generation(), clock::now(F::ASKED));
+    record::count(decision, sight, frame, direction, would);
+    if decision.passes() { 1 } else { would }
 }
 
 #[panic_handler]

@@ -2,10 +2,10 @@
 //! lose nothing.
 
 use portreeve_common::{
-    Decision, Direction, Reason, Sight,
-    counter::{Happening, TALKER_WAYS, Talker, TalkerKey, Tally, port_slot, reason_slot},
-    quick::Plain,
-    switch::Mode,
+    Address, Decision, Direction, Reason, Sight,
+    class::RuleId,
+    counter::{Happening, PortPage, TALKER_WAYS, Talker, TalkerKey, Tally, port_slot, reason_slot},
+    quick::{Ends, Outcomes, Plain},
 };
 
 use crate::{clock, frame::Frame, maps};
@@ -27,9 +27,127 @@ impl Weight {
     }
 }
 
+/// Counts a packet on the short way, where its outcome is known; whether it is to be dropped, or `None` where it has to
+/// go the long way.
+pub(crate) struct Counting<'a, F> {
+    pub(crate) frame: &'a F,
+    pub(crate) direction: Direction,
+    /// See `Mode::would`.
+    pub(crate) would: u64,
+}
+
+impl<F: Frame> Outcomes for Counting<'_, F> {
+    type Out = Option<u64>;
+
+    #[inline(always)]
+    fn established<E: Ends>(&self, _plain: &Plain<E>, rule: RuleId, now: u64) -> Self::Out {
+        answer::<F>(Decision::under(Reason::Established, rule));
+        flow(rule, true, self.weight(), now);
+        Some(1)
+    }
+
+    #[inline(always)]
+    fn no_rule<E: Ends>(&self, plain: &Plain<E>) -> Self::Out {
+        self.refused(plain, Reason::NoRule, None)
+    }
+
+    #[inline(always)]
+    fn wrong_peer<E: Ends>(&self, plain: &Plain<E>, nearest: RuleId) -> Self::Out {
+        self.refused(plain, Reason::WrongPeer, Some(nearest))
+    }
+
+    #[inline(always)]
+    fn no_state<E: Ends>(&self, plain: &Plain<E>) -> Self::Out {
+        self.refused(plain, Reason::NoState, None)
+    }
+
+    #[inline(always)]
+    fn unsaid(&self) -> Self::Out {
+        None
+    }
+}
+
+impl<F: Frame> Counting<'_, F> {
+    #[inline(always)]
+    fn weight(&self) -> Weight {
+        Weight { packets: self.frame.segments().into(), bytes: self.frame.length() }
+    }
+
+    #[inline(always)]
+    fn refused<E: Ends>(&self, plain: &Plain<E>, reason: Reason, nearest: Option<RuleId>) -> Option<u64> {
+        let (weight, number) = (self.weight(), plain.number());
+        let transport = plain.transport;
+        let (page, place) = port_slot(self.would, self.direction, transport.index(), number);
+        let page = maps::PORTS.get_ptr_mut(page)?;
+        answer::<F>(match nearest {
+            Some(rule) => Decision::under(reason, rule),
+            None => Decision::plain(reason),
+        });
+        if let Some(rule) = nearest {
+            flow(rule, false, weight, 0);
+        }
+        add_to_port(page, place, weight);
+        let place = PortPage::reason_place(maps::interface(), reason);
+        // SAFETY: a place inside this CPU's own value.
+        let tallies = unsafe { &raw mut (*page).reasons }.cast::<Tally>();
+        // SAFETY: `reason_place` keeps it below their number.
+        weight.add_to(unsafe { tallies.add(place as usize) });
+        let remote = plain.remote(self.direction);
+        let key =
+            TalkerKey::new(remote, number, transport.number(), self.direction, self.would, reason as u8);
+        self.talker(page, key, weight.packets);
+        Some(self.would)
+    }
+
+    /// Who: mostly the same as last time.
+    #[inline(always)]
+    fn talker(&self, page: *mut PortPage, key: TalkerKey, packets: u64) {
+        // SAFETY: a place inside this CPU's own value.
+        let latest = unsafe { &raw mut (*page).latest };
+        // SAFETY: as above.
+        let known = unsafe { (*latest).key };
+        let now = clock::now(F::ASKED);
+        if known == key {
+            // SAFETY: as above.
+            unsafe { (*latest).packets += packets };
+            // SAFETY: as above.
+            unsafe { (*latest).last = now };
+        } else {
+            let ([high, low], what) = (key.peer().words(), key.what());
+            portreeve_talk(latest, high, low, what | packets << 32, now);
+        }
+        if matches!(self.direction, Direction::Egress) {
+            let (cgroup, uid) = self.frame.sender();
+            // SAFETY: as above.
+            unsafe { (*latest).cgroup = cgroup };
+            // SAFETY: as above.
+            unsafe { (*latest).uid = uid };
+        }
+    }
+}
+
+/// A global function: the verifier proves it once. Who talked last makes way for another, and goes into the table.
+/// `high`, `low`: the peer; `what`: the key's word, and the packets in the upper half.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_talk(latest: *mut Talker, high: u64, low: u64, what: u64, now: u64) -> u32 {
+    if latest.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of this size or null through; this CPU's own value.
+    let latest = unsafe { &mut *latest };
+    if latest.key.is_present() {
+        add_talker(latest);
+    }
+    let key = TalkerKey::from_words(Address::from_words([high, low]), what & 0xffff_ffff);
+    *latest = Talker::new(key, what >> 32, now);
+    0
+}
+
 /// Bits of the word that says how a frame came.
 const EGRESS: u64 = 1;
 const OBSERVED: u64 = 2;
+const ASKED: u64 = 4;
 
 /// Counts a verdict under all that it is counted under.
 #[inline(always)]
@@ -38,12 +156,14 @@ pub(crate) fn count<F: Frame>(
     sight: &Sight,
     frame: &F,
     direction: Direction,
-    mode: Mode,
+    would: u64,
 ) {
-    let length = frame.length();
-    let length = if sight.headers.end > length { sight.headers.end } else { length };
-    let weight = u64::from(frame.segments()) << 32 | u64::from(length);
-    let mut how = if matches!(mode, Mode::Observe) { OBSERVED } else { 0 };
+    let (length, end) = (frame.length(), u64::from(sight.headers.end));
+    let weight = u64::from(frame.segments()) << 32 | if end > length { end } else { length };
+    let mut how = would * OBSERVED;
+    if F::ASKED {
+        how |= ASKED;
+    }
     let mut cgroup = 0;
     if matches!(direction, Direction::Egress) {
         how |= EGRESS;
@@ -56,49 +176,8 @@ pub(crate) fn count<F: Frame>(
     portreeve_count(sight, decision.word(), how, weight, cgroup);
 }
 
-/// Counts a packet of an established flow that went the short way.
-#[inline(always)]
-pub(crate) fn count_established<F: Frame>(rule: u16, plain: &Plain, frame: &F, now: u64) {
-    if let Some(trace) = maps::trace() {
-        trace.answer(&Decision::under(Reason::Established, rule));
-    }
-    flow(rule, true, weigh(plain, frame), now);
-}
-
-/// Counts a packet that the short way refused, without a detour over memory.
-#[inline(always)]
-pub(crate) fn count_refused<F: Frame>(
-    decision: Decision,
-    plain: &Plain,
-    frame: &F,
-    direction: Direction,
-    mode: Mode,
-    now: u64,
-) {
-    if let Some(trace) = maps::trace() {
-        trace.answer(&decision);
-    }
-    let weight = weigh(plain, frame);
-    if let Some(nearest) = decision.rule() {
-        flow(nearest, false, weight, now);
-    }
-    reason(mode, direction, decision, weight);
-    port(port_slot(mode, direction, plain.protocol, plain.number), weight);
-    let peer = plain.key.remote();
-    let key = TalkerKey::new(peer, plain.number, plain.protocol, direction, mode, decision.number());
-    let sender = if matches!(direction, Direction::Egress) { frame.sender() } else { (0, 0) };
-    talker(key, weight.packets, sender, now);
-}
-
-#[inline(always)]
-fn weigh<F: Frame>(plain: &Plain, frame: &F) -> Weight {
-    let length = frame.length();
-    let bytes = if plain.end > length { plain.end } else { length };
-    Weight { packets: frame.segments().into(), bytes: bytes.into() }
-}
-
-/// A global function: the verifier proves it once. `how`: [`EGRESS`], [`OBSERVED`], and the sender's user in the upper
-/// half; `weight`: packets in the upper half, bytes in the lower.
+/// A global function: the verifier proves it once. `how`: [`EGRESS`], [`OBSERVED`], [`ASKED`], and the sender's user in
+/// the upper half; `weight`: packets in the upper half, bytes in the lower.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weight: u64, cgroup: u64) -> u32 {
@@ -108,35 +187,57 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
     // SAFETY: the verifier lets only memory of this size or null through.
     let headers = unsafe { &(*sight).headers };
     let decision = Decision::from_word(decision);
-    if let Some(trace) = maps::trace() {
-        trace.answer(&decision);
-    }
+    let now = if how & ASKED != 0 {
+        if let Some(trace) = maps::trace(true) {
+            trace.answer(&decision);
+        }
+        clock::now(true)
+    } else {
+        clock::now(false)
+    };
     let direction = if how & EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
-    let mode = if how & OBSERVED != 0 { Mode::Observe } else { Mode::Enforce };
+    let would = how / OBSERVED & 1;
     let weight = Weight { packets: weight >> 32, bytes: weight & 0xffff_ffff };
     if let Some(rule) = decision.rule() {
-        flow(rule, decision.passes(), weight, clock::now());
+        flow(rule, decision.passes(), weight, now);
     }
     // Packets of live flows are counted by their flow alone.
     if decision.is(Reason::Established) {
         return 0;
     }
-    reason(mode, direction, decision, weight);
+    let slot = reason_slot(maps::interface(), would, direction, decision.number());
+    if let Some(tally) = maps::REASONS.get_ptr_mut(slot) {
+        weight.add_to(tally);
+    }
     // Without an end there was no IP header to read: nobody to name.
     if decision.passes() || !headers.is_ip() || headers.end == 0 {
         return 0;
     }
-    if headers.has_number() {
-        port(port_slot(mode, direction, headers.protocol, headers.number), weight);
+    if let Some(transport) = headers.transport() {
+        let (page, place) = port_slot(would, direction, transport.index(), headers.number);
+        if let Some(page) = maps::PORTS.get_ptr_mut(page) {
+            add_to_port(page, place, weight);
+        }
     }
     let peer = headers.key.remote();
-    let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, mode, decision.number());
-    talker(key, weight.packets, (cgroup, (how >> 32) as u32), clock::now());
+    let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, would, decision.number());
+    let uid = (how >> 32) as u32;
+    add_talker(&Talker { cgroup, uid, ..Talker::new(key, weight.packets, now) });
     0
 }
 
 #[inline(always)]
-fn flow(rule: u16, passes: bool, weight: Weight, now: u64) {
+fn answer<F: Frame>(decision: Decision) {
+    if !F::ASKED {
+        return;
+    }
+    if let Some(trace) = maps::trace(true) {
+        trace.answer(&decision);
+    }
+}
+
+#[inline(always)]
+fn flow(rule: RuleId, passes: bool, weight: Weight, now: u64) {
     let Some(counter) = maps::FLOWS.get_ptr_mut(rule.into()) else { return };
     if passes {
         // SAFETY: a place inside this CPU's own value.
@@ -150,27 +251,19 @@ fn flow(rule: u16, passes: bool, weight: Weight, now: u64) {
 }
 
 #[inline(always)]
-fn reason(mode: Mode, direction: Direction, decision: Decision, weight: Weight) {
-    let slot = reason_slot(maps::interface(), mode, direction, decision.number());
-    if let Some(tally) = maps::REASONS.get_ptr_mut(slot) {
-        weight.add_to(tally);
-    }
-}
-
-#[inline(always)]
-fn port(slot: Option<(u32, u32)>, weight: Weight) {
-    let Some((page, place)) = slot else { return };
-    let Some(page) = maps::PORTS.get_ptr_mut(page) else { return };
+fn add_to_port(page: *mut PortPage, place: u32, weight: Weight) {
+    // SAFETY: a place inside this CPU's own value.
+    let ports = unsafe { &raw mut (*page).ports }.cast::<u64>();
     // SAFETY: `port_slot` keeps the place below the page's length.
-    let count = unsafe { page.cast::<u64>().add(place as usize) };
+    let count = unsafe { ports.add(place as usize) };
     // SAFETY: this CPU's own value.
     unsafe { *count += weight.packets };
 }
 
-/// Who: one line for each peer, port and reason, the oldest line of a set giving way.
+/// One line for each peer, port and reason, the oldest line of a set giving way.
 #[inline(always)]
-fn talker(key: TalkerKey, packets: u64, (cgroup, uid): (u64, u32), now: u64) {
-    let Some(set) = maps::TALKERS.get_ptr_mut(key.set()) else { return };
+fn add_talker(talker: &Talker) {
+    let Some(set) = maps::TALKERS.get_ptr_mut(talker.key.set()) else { return };
     let set = set.cast::<Talker>();
     let mut oldest = (0, u64::MAX);
     for way in 0..TALKER_WAYS {
@@ -180,11 +273,15 @@ fn talker(key: TalkerKey, packets: u64, (cgroup, uid): (u64, u32), now: u64) {
         let found = unsafe { (*line).key };
         // SAFETY: as above.
         let last = unsafe { (*line).last };
-        if found == key {
+        if found == talker.key {
             // SAFETY: as above.
-            unsafe { (*line).packets += packets };
+            unsafe { (*line).packets += talker.packets };
             // SAFETY: as above.
-            unsafe { (*line).last = now };
+            unsafe { (*line).last = talker.last };
+            // SAFETY: as above.
+            unsafe { (*line).cgroup = talker.cgroup };
+            // SAFETY: as above.
+            unsafe { (*line).uid = talker.uid };
             return;
         }
         let age = if found.is_present() { last + 1 } else { 0 };
@@ -198,5 +295,5 @@ fn talker(key: TalkerKey, packets: u64, (cgroup, uid): (u64, u32), now: u64) {
     // SAFETY: the mask keeps it below the number of ways.
     let line = unsafe { set.add(oldest.0 & (TALKER_WAYS - 1)) };
     // SAFETY: this CPU's own value.
-    unsafe { *line = Talker { key, packets, first: now, last: now, cgroup, uid, reserved: 0 } };
+    unsafe { *line = *talker };
 }

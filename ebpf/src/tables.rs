@@ -1,27 +1,44 @@
 //! The decision core's look-ups over the kernel's maps.
 
 use portreeve_common::{
-    Address, Decision, Direction, Reason, Service, Sight, Tables,
-    class::{Class, PeerBucket, Peering, RuleId},
+    Address, Decision, Direction, Reason, Sight, Tables,
+    class::{Class, Documented, PeerBucket, Peering, RuleId},
     decide::{self, decide},
     flow::{FlowKey, FlowState},
-    quick::{self, Outcome, Plain},
+    service::Transport,
     settings::Settings,
+    switch::Posture,
     tables::{FragmentKey, FragmentState, Live},
 };
 
-use crate::{flows, maps};
+use crate::{clock, flows, maps};
 
 /// One generation, as one packet sees it.
 pub(crate) struct KernelTables {
-    generation: u16,
-    now: u64,
+    /// Of which only the generation counts; it is taken out where it is needed.
+    posture: Posture,
+    time: Time,
+}
+
+/// What a packet's time is.
+#[derive(Clone, Copy)]
+pub(crate) enum Time {
+    /// Looked at when it is needed, as programs that are asked or attached do.
+    Now { asked: bool },
+    /// That of a packet which somebody else looked at.
+    At(u64),
 }
 
 impl KernelTables {
     #[inline(always)]
-    pub(crate) const fn new(generation: u16, now: u64) -> Self {
-        Self { generation, now }
+    pub(crate) const fn new(posture: Posture, time: Time) -> Self {
+        Self { posture, time }
+    }
+
+    /// As a function that the verifier proves apart is told of them.
+    #[inline(always)]
+    const fn at(generation: u32, now: u64) -> Self {
+        Self::new(Posture::of(generation as u16), Time::At(now))
     }
 }
 
@@ -30,52 +47,60 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn now(&self) -> u64 {
-        self.now
+        match self.time {
+            Time::Now { asked } => clock::now(asked),
+            Time::At(now) => now,
+        }
     }
 
     #[inline(always)]
     fn generation(&self) -> u16 {
-        self.generation
+        self.posture.generation()
     }
 
     #[inline(always)]
     fn settings(&self) -> &Settings {
-        maps::settings(self.generation)
+        maps::settings(self.generation())
     }
 
     #[inline(always)]
-    fn class(&self, service: Service) -> Class {
-        Class::from_word(maps::class(self.generation, service.slot()))
+    fn class_at(&self, slot: u32) -> Class {
+        Class::from_word(maps::class(self.generation(), slot))
+    }
+
+    #[inline(always)]
+    fn documents(&self, direction: Direction, transport: Transport, port: u16) -> bool {
+        maps::documents(self.generation(), Documented::of(direction, transport, port))
     }
 
     #[inline(always)]
     fn peering(&self, number: u16) -> Option<&Peering> {
-        maps::peering(self.generation, number)
+        maps::peering(self.generation(), number)
     }
 
     #[inline(always)]
     fn peers(&self, bucket: u32) -> Option<&PeerBucket> {
-        maps::peers(self.generation, bucket)
+        maps::peers(self.generation(), bucket)
     }
 
     #[inline(always)]
     fn shared(&self, index: u32) -> Option<RuleId> {
-        maps::shared(self.generation, index)
+        maps::shared(self.generation(), index)
     }
 
     #[inline(always)]
     fn among(&self, number: u16, remote: &Address) -> Decision {
-        Decision::from_word(portreeve_among(self.generation.into(), number.into(), remote))
+        Decision::from_word(portreeve_among(self.generation().into(), number.into(), remote))
     }
 
     #[inline(always)]
     fn protects(&self, address: &Address) -> u16 {
-        portreeve_protects(self.generation.into(), address) as u16
+        portreeve_protects(self.generation().into(), address) as u16
     }
 
     #[inline(always)]
-    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
-        flows::established(key, self.settings().limits(), self.now)
+    fn established(&self, key: &FlowKey, now: u64) -> Option<Live<Self::Slot>> {
+        flows::established(key, self.settings().limits(), now)
     }
 
     #[inline(always)]
@@ -85,17 +110,17 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
-        flows::find(key, self.settings().limits(), self.now)
+        flows::find(key, self.settings().limits(), self.now())
     }
 
     #[inline(always)]
     fn begin(&self, key: &FlowKey, state: FlowState) {
-        flows::begin(key, state, self.settings().limits(), self.now);
+        flows::begin(key, state, self.settings().limits(), self.now());
     }
 
     #[inline(always)]
     fn establish(&self, key: &FlowKey, state: FlowState) {
-        flows::establish(key, state, self.settings().limits(), self.now);
+        flows::establish(key, state, self.settings().limits(), self.now());
     }
 
     #[inline(always)]
@@ -127,18 +152,12 @@ pub(crate) fn judge(sight: &Sight, direction: Direction, generation: u16, now: u
     Decision::from_word(portreeve_judge(sight, direction.index(), generation.into(), now))
 }
 
-/// Judges a packet that may go the short way.
-#[inline(always)]
-pub(crate) fn judge_quickly(plain: &Plain, direction: Direction, generation: u16, now: u64) -> Outcome {
-    quick::judge(plain, direction, &KernelTables::new(generation, now))
-}
-
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
 /// through the parser. It takes plain words and memory only.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
-    let tables = KernelTables::new(generation as u16, now);
+    let tables = KernelTables::at(generation, now);
     if sight.is_null() {
         return INTERNAL.word();
     }
@@ -169,7 +188,7 @@ extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u3
 /// The tables of a generation, and the address that a caller's pointer has.
 #[inline(always)]
 fn of(generation: u32, address: *const Address) -> Option<(KernelTables, Address)> {
-    let tables = KernelTables::new(generation as u16, 0);
+    let tables = KernelTables::at(generation, 0);
     if address.is_null() {
         return None;
     }

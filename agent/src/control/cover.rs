@@ -66,7 +66,7 @@ pub(super) fn one(opened: &mut Opened<'_>, policy: &Policy, name: &str) -> Resul
     let slot = opened.state.slot(name)?;
     // Written down before the programs count in it.
     opened.instance.remember(&opened.state)?;
-    let globals = Globals { slot, secret: opened.state.secret, sets, traced: false };
+    let globals = Globals { slot, secret: opened.state.secret, sets };
     let cover = attach::attach(pins, name, wish, &globals)?;
     if let Some(why) = &cover.fallback {
         tracing::warn!(interface = name, why, "ingress is judged by TC, not by native XDP");

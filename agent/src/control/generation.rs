@@ -52,7 +52,7 @@ pub(super) fn renew(opened: &mut Opened<'_>, host: &str, names: &[String]) -> Re
     let generation = next_generation(opened.state.generation, current.generation());
     let ticks = opened.state.ticks_per_second.into();
     let image = Image::compile(&earlier, &protected, &mut opened.state.flows, ticks)?;
-    let back = previous_modes.of(generation);
+    let back = previous_modes.as_generation(generation);
     opened.state.generation = generation;
     opened.state.generations.insert(generation, Generation { protected, day: Zoned::now().date(), ..record });
     let switch = Switch::settled(current, back);

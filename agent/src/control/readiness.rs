@@ -56,7 +56,7 @@ pub(super) fn refuse(
     let judge = Simulation::new(Image::compile(policy, protected, &mut slots, ticks)?);
     let counters = Counters::open(&opened.instance.pins)?;
     let mut found: BTreeMap<(String, u32), WouldCut> = BTreeMap::new();
-    for talker in counters.talkers()? {
+    for talker in counters.talkers(&counters.pages()?)? {
         let key = &talker.key;
         let direction = key.direction();
         let since = opened.state.changed.get(direction.name()).copied().unwrap_or(opened.state.since);

@@ -1,6 +1,6 @@
 //! A running instance as commands and metrics see it, from its pins and its state alone.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{cell::OnceCell, collections::BTreeMap, thread, time::Duration};
 
 use jiff::Timestamp;
 use portreeve_common::{
@@ -14,6 +14,7 @@ use crate::{
     datapath::{
         DatapathError,
         clock::{Clock, Now},
+        pages::Pages,
         policy::{PolicyMaps, Tables},
         reading::Counters,
         state::Established,
@@ -42,6 +43,7 @@ pub struct View {
     pub counters: Counters,
     maps: PolicyMaps,
     switch: Switch,
+    pages: OnceCell<Pages>,
 }
 
 /// Drops and would-drops of a port.
@@ -86,7 +88,18 @@ impl View {
         let protected = state.record(meant).map(|record| record.protected.clone()).unwrap_or_default();
         let image = Image::compile(&policy, &protected, &mut state.flows, state.ticks_per_second.into())?;
         let counters = Counters::open(&instance.pins)?;
-        Ok(Self { instance: instance.clone(), state, policy, image, posture, now, counters, maps, switch })
+        Ok(Self {
+            instance: instance.clone(),
+            state,
+            policy,
+            image,
+            posture,
+            now,
+            counters,
+            maps,
+            switch,
+            pages: OnceCell::new(),
+        })
     }
 
     /// The word of each interface and direction; takes the instance's lock.
@@ -171,18 +184,27 @@ impl View {
         Ok((until > self.now.ticks).then(|| self.now.time_of(until)))
     }
 
+    /// The ports' pages, read once: what is told of one view is of one moment.
+    fn pages(&self) -> Result<&Pages, DatapathError> {
+        if let Some(pages) = self.pages.get() {
+            return Ok(pages);
+        }
+        let pages = self.counters.pages()?;
+        Ok(self.pages.get_or_init(|| pages))
+    }
+
     /// All ports with drops in either mode.
     ///
     /// # Errors
     /// The map can't be read.
     pub fn ports(&self) -> Result<BTreeMap<PortKey, PortDrops>, DatapathError> {
         let mut ports: BTreeMap<PortKey, PortDrops> = BTreeMap::new();
-        for count in self.counters.ports(Mode::Enforce)? {
-            ports.entry((count.direction, count.protocol, count.port)).or_default().dropped = count.packets;
-        }
-        for count in self.counters.ports(Mode::Observe)? {
-            ports.entry((count.direction, count.protocol, count.port)).or_default().would_drop =
-                count.packets;
+        for count in self.pages()?.ports() {
+            let drops = ports.entry((count.direction, count.protocol, count.port)).or_default();
+            match count.mode {
+                Mode::Enforce => drops.dropped = count.packets,
+                Mode::Observe => drops.would_drop = count.packets,
+            }
         }
         Ok(ports)
     }
@@ -193,11 +215,12 @@ impl View {
     /// The map can't be read.
     pub fn reasons(&self) -> Result<Vec<ReasonCount>, DatapathError> {
         let mut counts = Vec::new();
+        let pages = self.pages()?;
         for (interface, slot) in &self.state.slots {
             for direction in Direction::ALL {
                 for reason in Reason::ALL.into_iter().filter(|reason| !reason.passes()) {
-                    let dropped = self.counters.reason(*slot, Mode::Enforce, direction, reason)?;
-                    let would_drop = self.counters.reason(*slot, Mode::Observe, direction, reason)?;
+                    let dropped = self.counters.reason(pages, *slot, Mode::Enforce, direction, reason)?;
+                    let would_drop = self.counters.reason(pages, *slot, Mode::Observe, direction, reason)?;
                     if dropped.packets + would_drop.packets > 0 {
                         let interface = interface.clone();
                         counts.push(ReasonCount { interface, direction, reason, dropped, would_drop });
@@ -213,7 +236,7 @@ impl View {
     /// # Errors
     /// The map can't be read.
     pub fn talkers(&self) -> Result<Vec<Talker>, DatapathError> {
-        let mut talkers = self.counters.talkers()?;
+        let mut talkers = self.counters.talkers(self.pages()?)?;
         talkers.sort_by(|a, b| b.packets.cmp(&a.packets).then(a.key.cmp(&b.key)));
         Ok(talkers)
     }

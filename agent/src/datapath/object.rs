@@ -2,20 +2,23 @@
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
 use portreeve_common::{
-    settings::Settings,
     switch::{Posture, Switch},
     table::WAYS,
 };
 
-use super::{DatapathError, Pins, policy::PolicyMaps};
+use super::{
+    DatapathError, Pins,
+    policy::{Direct, PolicyMaps},
+};
 use crate::{crash, policy::host::StateLimits};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
-pub const SHARED_MAPS: [&str; 14] = [
+pub const SHARED_MAPS: [&str; 15] = [
     "SWITCH",
     "SETTINGS",
+    "DOCUMENTED",
     "CLASSES",
     "PEERINGS",
     "PEERS",
@@ -31,7 +34,7 @@ pub const SHARED_MAPS: [&str; 14] = [
 ];
 
 /// The maps that hold the policy, but for the switch.
-const POLICY_MAPS: [&str; 5] = ["SETTINGS", "CLASSES", "PEERINGS", "PEERS", "SHARED"];
+const POLICY_MAPS: [&str; 6] = ["SETTINGS", "DOCUMENTED", "CLASSES", "PEERINGS", "PEERS", "SHARED"];
 
 /// Sets of the state tables of programs that are only asked.
 const ASKED_SETS: Sets = Sets { established: 64, embryonic: 1_024 };
@@ -48,6 +51,7 @@ pub fn in_object(name: &'static str) -> &'static str {
     match name {
         "SWITCH" => ".bss.switch",
         "SETTINGS" => ".bss.settings",
+        "DOCUMENTED" => ".bss.documented",
         name => name,
     }
 }
@@ -73,8 +77,6 @@ pub struct Globals {
     pub secret: Secret,
     /// Of the state tables.
     pub sets: Sets,
-    /// To be asked, not to be attached.
-    pub traced: bool,
 }
 
 impl Sets {
@@ -122,12 +124,10 @@ const WAYS_U32: u32 = WAYS as u32;
 pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathError> {
     // Of a section that is a map, aya writes the first content even into one that is pinned already: what is in force
     // has to be that content, or every load would undo the policy. The instance's lock keeps it from changing.
-    let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?;
-    let (switch, settings) =
-        direct.as_ref().map_or((0, [Settings::default(); 2]), |now| (now.switch, now.settings));
+    let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?.unwrap_or_default();
     let shared: &[&str] = if pins.is_some() { &SHARED_MAPS } else { &[] };
     let clock = pins.map(|_| CLOCK);
-    load_with(globals, switch, &settings, pins, shared.iter().copied().chain(clock), &[])
+    load_with(globals, &direct, pins, shared.iter().copied().chain(clock), &[])
 }
 
 /// Loads the object to be asked over the policy of an instance, as if `posture` were in force; what it counts and
@@ -136,31 +136,30 @@ pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathErro
 /// # Errors
 /// As [`load`].
 pub(super) fn load_over(pins: &Pins, secret: Secret, posture: Posture) -> Result<Ebpf, DatapathError> {
-    let globals = Globals { slot: 0, secret, sets: ASKED_SETS, traced: true };
+    let globals = Globals { slot: 0, secret, sets: ASKED_SETS };
     let switch = Switch::settled(posture, posture).word();
-    let settings = PolicyMaps::direct(pins)?.settings;
-    load_with(&globals, switch, &settings, Some(pins), POLICY_MAPS.into_iter(), &UNREAD)
+    let direct = Direct { switch, ..PolicyMaps::direct(pins)? };
+    load_with(&globals, &direct, Some(pins), POLICY_MAPS.into_iter(), &UNREAD)
 }
 
 fn load_with(
     globals: &Globals,
-    switch: u64,
-    settings: &[Settings; 2],
+    direct: &Direct,
     pins: Option<&Pins>,
     shared: impl Iterator<Item = &'static str>,
     unread: &[&'static str],
 ) -> Result<Ebpf, DatapathError> {
-    let Globals { slot, secret, sets, traced } = globals;
-    let traced = u32::from(*traced);
-    let words = [sets.established, sets.embryonic];
+    let Globals { slot, secret, sets } = globals;
+    let Direct { switch, settings, documented } = direct;
     let mut loader = EbpfLoader::new();
     loader
         .override_global("INTERFACE", slot, true)
-        .override_global("TRACED", &traced, true)
         .override_global("SECRET", secret, true)
-        .override_global("SETS", &words, true)
-        .override_global("SWITCH", &switch, true)
+        .override_global("SETS_ESTABLISHED", &sets.established, true)
+        .override_global("SETS_EMBRYONIC", &sets.embryonic, true)
+        .override_global("SWITCH", switch, true)
         .override_global("SETTINGS", settings, true)
+        .override_global("DOCUMENTED", &**documented, true)
         .map_max_entries("ESTABLISHED", sets.established)
         .map_max_entries("EMBRYONIC", sets.embryonic);
     for name in unread {

@@ -59,6 +59,16 @@ impl Hook {
             Self::Egress => "egress_tc",
         }
     }
+
+    /// The same program, to be asked and not attached.
+    #[must_use]
+    pub const fn asked_program(self) -> &'static str {
+        match self {
+            Self::Xdp => "asked_xdp",
+            Self::Ingress => "asked_ingress",
+            Self::Egress => "asked_egress",
+        }
+    }
 }
 
 /// The folder of an instance on a bpffs.

@@ -7,7 +7,9 @@ use aya::{
     maps::{Array, Map, MapData, MapError},
 };
 use portreeve_common::{
-    class::{PeerBucket, Peering},
+    Direction, Service,
+    class::{Class, Documented, PeerBucket, Peering},
+    service::Transport,
     settings::Settings,
     switch::Switch,
 };
@@ -25,6 +27,18 @@ const HALVES: u32 = 2;
 pub(super) struct Direct {
     pub(super) switch: u64,
     pub(super) settings: [Settings; HALVES as usize],
+    pub(super) documented: Box<Bits>,
+}
+
+/// Which ports are documented, of both halves.
+type Bits = [[u8; Documented::BYTES]; HALVES as usize];
+
+impl Default for Direct {
+    /// Nothing yet.
+    fn default() -> Self {
+        let documented = Box::new([[0; Documented::BYTES]; HALVES as usize]);
+        Self { switch: 0, settings: [Settings::default(); HALVES as usize], documented }
+    }
 }
 
 /// What one generation consists of.
@@ -58,6 +72,7 @@ impl<'a> From<&'a Image> for Tables<'a> {
 pub struct PolicyMaps {
     switch: Array<MapData, u64>,
     settings: Array<MapData, [Settings; HALVES as usize]>,
+    documented: Array<MapData, Bits>,
     classes: Array<MapData, [u16; WORDS]>,
     peerings: Array<MapData, [Peering; PEERINGS]>,
     peers: Array<MapData, [PeerBucket; BUCKETS]>,
@@ -80,6 +95,7 @@ impl PolicyMaps {
         Ok(Self {
             switch: typed("SWITCH", map("SWITCH")?)?,
             settings: typed("SETTINGS", map("SETTINGS")?)?,
+            documented: typed("DOCUMENTED", map("DOCUMENTED")?)?,
             classes: typed("CLASSES", map("CLASSES")?)?,
             peerings: typed("PEERINGS", map("PEERINGS")?)?,
             peers: typed("PEERS", map("PEERS")?)?,
@@ -131,8 +147,10 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be read.
     pub(super) fn direct(pins: &Pins) -> Result<Direct, DatapathError> {
-        let Self { switch, settings, .. } = Self::open(pins)?;
+        let Self { switch, settings, documented, .. } = Self::open(pins)?;
+        let documented = documented.get(&0, 0).map_err(|error| failed("DOCUMENTED", error))?;
         Ok(Direct {
+            documented: Box::new(documented),
             switch: switch.get(&0, 0).map_err(|error| failed("SWITCH", error))?,
             settings: settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?,
         })
@@ -144,11 +162,22 @@ impl PolicyMaps {
     /// A map can't be written, or the tables are larger than the maps.
     pub fn write(&mut self, generation: u16, tables: &Tables<'_>) -> Result<(), DatapathError> {
         let Tables { classes, peerings, peers, shared, settings } = tables;
+        self.write_documented(generation, classes)?;
         pages(&mut self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?;
         pages(&mut self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?;
         pages(&mut self.peers, generation, peers).map_err(|error| failed("PEERS", error))?;
         pages(&mut self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
         self.set_settings(generation, settings)
+    }
+
+    /// As for the settings, the other half is written as it stands.
+    fn write_documented(&mut self, generation: u16, classes: &[u16]) -> Result<(), DatapathError> {
+        let mut bits = self.documented.get(&0, 0).map_err(|error| failed("DOCUMENTED", error))?;
+        let [even, odd] = &mut bits;
+        let spare = if half(generation) == 0 { even } else { odd };
+        spare.copy_from_slice(&documented(classes));
+        crash::point();
+        self.documented.set(0, bits, 0).map_err(|error| failed("DOCUMENTED", error))
     }
 
     /// Whether a half holds exactly these tables; the adoption window aside.
@@ -168,10 +197,13 @@ impl PolicyMaps {
         generation: u16,
         expected: &Expected,
     ) -> Result<Vec<&'static str>, DatapathError> {
-        let Expected { settings, classes, peerings, peers, shared } = expected;
+        let Expected { settings, documented, classes, peerings, peers, shared } = expected;
         let now = self.settings(generation)?;
+        let [even, odd] = self.documented.get(&0, 0).map_err(|error| failed("DOCUMENTED", error))?;
+        let bits = if half(generation) == 0 { even } else { odd };
         let same = [
             ("SETTINGS", now.adopting_until(settings.adopt_until()) == *settings),
+            ("DOCUMENTED", bits.as_slice() == documented),
             ("CLASSES", same("CLASSES", &self.classes, generation, classes)?),
             ("PEERINGS", same("PEERINGS", &self.peerings, generation, peerings)?),
             ("PEERS", same("PEERS", &self.peers, generation, peers)?),
@@ -184,6 +216,7 @@ impl PolicyMaps {
 /// What a half should hold, as little as that takes: pages that are empty are left out.
 pub struct Expected {
     settings: Settings,
+    documented: Vec<u8>,
     classes: Pages<u16, WORDS>,
     peerings: Pages<Peering, PEERINGS>,
     peers: Pages<PeerBucket, BUCKETS>,
@@ -199,12 +232,31 @@ impl Expected {
         let Tables { classes, peerings, peers, shared, settings } = tables;
         Self {
             settings: *settings,
+            documented: documented(classes),
             classes: filled(classes),
             peerings: filled(peerings),
             peers: filled(peers),
             shared: filled(shared),
         }
     }
+}
+
+/// A bit for each port that has a class.
+fn documented(classes: &[u16]) -> Vec<u8> {
+    let mut bits = vec![0; Documented::BYTES];
+    for direction in Direction::ALL {
+        for transport in [Transport::TCP, Transport::UDP] {
+            for port in 0..=u16::MAX {
+                let slot = Service::port_slot(direction, transport, port) as usize;
+                let Documented { byte, bit } = Documented::of(direction, transport, port);
+                let ruled = classes.get(slot).is_some_and(|class| *class != Class::NONE.word());
+                if let Some(byte) = bits.get_mut(byte as usize) {
+                    *byte |= u8::from(ruled) << bit;
+                }
+            }
+        }
+    }
+    bits
 }
 
 /// A pinned map.

@@ -9,43 +9,25 @@ use aya::{
 use portreeve_common::{
     Direction, Reason,
     counter::{
-        FlowCounter, Happening, PORT_PAGES, PORTS_PER_PAGE, TALKER_SETS, Talker, TalkerKey, TalkerSet, Tally,
-        reason_slot,
+        FlowCounter, Happening, PortPage, TALKER_SETS, Talker, TalkerKey, TalkerSet, Tally, reason_slot,
     },
-    number::protocol,
     switch::Mode,
 };
 
 use super::{
     DatapathError, Pins,
+    pages::Pages,
     policy::{failed, pinned, typed},
 };
 
-const PAGE: usize = PORTS_PER_PAGE as usize;
-/// Pages of one mode, direction and protocol.
-const PAGES_PER_TABLE: u32 = 65_536 / PORTS_PER_PAGE;
-
 /// The counters of an instance.
 pub struct Counters {
-    ports: PerCpuArray<MapData, [u64; PAGE]>,
+    ports: PerCpuArray<MapData, PortPage>,
     reasons: PerCpuArray<MapData, Tally>,
     talkers: PerCpuArray<MapData, TalkerSet>,
     flows: PerCpuArray<MapData, FlowCounter>,
     happenings: PerCpuArray<MapData, u64>,
     proofs: Option<Array<MapData, u64>>,
-}
-
-/// A port's drops in one mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PortCount {
-    /// Which way.
-    pub direction: Direction,
-    /// TCP or UDP, by number.
-    pub protocol: u8,
-    /// Destination port.
-    pub port: u16,
-    /// Packets.
-    pub packets: u64,
 }
 
 /// What happened to the tables themselves.
@@ -77,50 +59,31 @@ impl Counters {
         })
     }
 
-    /// All ports with drops (or would-drops), in order.
+    /// Drops by port, and what is counted beside them.
     ///
     /// # Errors
     /// The map can't be read.
-    pub fn ports(&self, mode: Mode) -> Result<Vec<PortCount>, DatapathError> {
-        let mut counts = Vec::new();
-        let mut sums = [0; PAGE];
-        let half = PORT_PAGES / 2;
-        let first = if mode == Mode::Observe { half } else { 0 };
-        for number in 0..half {
-            let pages = self.ports.get(&(first + number), 0).map_err(|error| failed("PORTS", error))?;
-            sums.fill(0);
-            for page in pages.iter() {
-                sums.iter_mut().zip(page).for_each(|(sum, count)| *sum += count);
-            }
-            let table = number / PAGES_PER_TABLE;
-            let direction = if table / 2 == 0 { Direction::Ingress } else { Direction::Egress };
-            let protocol = if table.is_multiple_of(2) { protocol::TCP } else { protocol::UDP };
-            let base = number % PAGES_PER_TABLE * PORTS_PER_PAGE;
-            for (port, packets) in (base..).zip(sums).filter(|(_, packets)| *packets != 0) {
-                let port = u16::try_from(port).unwrap_or(u16::MAX);
-                counts.push(PortCount { direction, protocol, port, packets });
-            }
-        }
-        Ok(counts)
+    pub fn pages(&self) -> Result<Pages, DatapathError> {
+        Pages::read(&self.ports).map_err(|error| failed("PORTS", error))
     }
 
-    /// What an interface counted for a reason.
+    /// What an interface counted for a reason, on the long way and in the pages.
     ///
     /// # Errors
     /// The map can't be read.
     pub fn reason(
         &self,
+        pages: &Pages,
         slot: u32,
         mode: Mode,
         direction: Direction,
         reason: Reason,
     ) -> Result<Tally, DatapathError> {
-        let place = reason_slot(slot, mode, direction, reason as u8);
+        let place = reason_slot(slot, mode.would(), direction, reason as u8);
         let tallies = self.reasons.get(&place, 0).map_err(|error| failed("REASONS", error))?;
-        let mut sum = Tally::default();
+        let mut sum = pages.tally(slot, mode, direction, reason);
         for tally in tallies.iter() {
-            sum.packets += tally.packets;
-            sum.bytes += tally.bytes;
+            sum += *tally;
         }
         if reason != super::verify::PROOF_REASON {
             return Ok(sum);
@@ -143,8 +106,9 @@ impl Counters {
     ///
     /// # Errors
     /// The map can't be read.
-    pub fn talkers(&self) -> Result<Vec<Talker>, DatapathError> {
+    pub fn talkers(&self, pages: &Pages) -> Result<Vec<Talker>, DatapathError> {
         let mut merged = BTreeMap::new();
+        pages.latest().iter().for_each(|talker| merge(&mut merged, talker));
         for set in 0..TALKER_SETS {
             let sets = self.talkers.get(&set, 0).map_err(|error| failed("TALKERS", error))?;
             sets.iter().flatten().for_each(|talker| merge(&mut merged, talker));
@@ -160,10 +124,8 @@ impl Counters {
         let counters = self.flows.get(&slot.into(), 0).map_err(|error| failed("FLOWS", error))?;
         let mut sum = FlowCounter::default();
         for counter in counters.iter() {
-            sum.passed.packets += counter.passed.packets;
-            sum.passed.bytes += counter.passed.bytes;
-            sum.dropped.packets += counter.dropped.packets;
-            sum.dropped.bytes += counter.dropped.bytes;
+            sum.passed += counter.passed;
+            sum.dropped += counter.dropped;
             sum.seen = sum.seen.max(counter.seen);
         }
         Ok(sum)
@@ -227,7 +189,7 @@ mod tests {
     #[test]
     fn a_peers_lines_on_two_cpus_are_one() {
         let peer: IpAddr = "198.51.100.7".parse().unwrap();
-        let key = TalkerKey::new(Address::from(peer), 23, 6, Direction::Ingress, Mode::Enforce, 24);
+        let key = TalkerKey::new(Address::from(peer), 23, 6, Direction::Ingress, Mode::Enforce.would(), 24);
         let line = |packets, first, last| Talker { key, packets, first, last, ..Talker::default() };
         let mut merged = BTreeMap::new();
         for talker in [line(3, 20, 30), Talker::default(), line(4, 10, 25)] {

@@ -73,15 +73,16 @@ impl Timed {
     /// # Errors
     /// The kernel refuses a program or a map.
     pub fn load(tables: &Tables<'_>, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
-        let mut ebpf = object::load(&Globals { slot: 0, secret, sets, traced: false }, None)?;
+        let mut ebpf = object::load(&Globals { slot: 0, secret, sets }, None)?;
         for timing in Timing::ALL {
             let name = timing.program();
             let failed = |error| DatapathError::program(name, format!("cannot load {name}"), error);
             let program = ebpf.program_mut(name).ok_or(DatapathError::Missing(name))?;
             load(timing, program).map_err(failed)?;
         }
-        let mut policy =
-            PolicyMaps::from_maps(|name| ebpf.take_map(name).ok_or(DatapathError::Missing(name)))?;
+        let mut policy = PolicyMaps::from_maps(|name| {
+            ebpf.take_map(object::in_object(name)).ok_or(DatapathError::Missing(name))
+        })?;
         policy.write(GENERATION, tables)?;
         let posture = Posture::new(GENERATION, Mode::Enforce, Mode::Enforce);
         policy.set_switch(Switch::settled(posture, posture))?;

@@ -52,7 +52,7 @@ impl Traced {
     /// # Errors
     /// The kernel refuses a program or a map.
     pub fn load(tables: &Tables<'_>, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
-        let mut ebpf = object::load(&Globals { slot: 0, secret, sets, traced: true }, None)?;
+        let mut ebpf = object::load(&Globals { slot: 0, secret, sets }, None)?;
         for hook in Hook::ALL {
             load(&mut ebpf, hook)?;
         }
@@ -104,7 +104,8 @@ impl Traced {
     }
 
     fn run(&self, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
-        let program = self.ebpf.program(hook.program()).ok_or(DatapathError::Missing(hook.program()))?;
+        let program =
+            self.ebpf.program(hook.asked_program()).ok_or(DatapathError::Missing(hook.asked_program()))?;
         run(program, frame, hook, repeat)
     }
 }
@@ -172,7 +173,7 @@ fn shortest(frame: &[u8], hook: Hook) -> usize {
 }
 
 fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<(), DatapathError> {
-    let name = hook.program();
+    let name = hook.asked_program();
     let failed = |error| DatapathError::program(name, format!("cannot load {name}"), error);
     let program = ebpf.program_mut(name).ok_or(DatapathError::Missing(name))?;
     if hook == Hook::Xdp {
@@ -186,7 +187,7 @@ fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<(), DatapathError> {
 
 fn run(program: &Program, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
     let failed = |error| {
-        let name = hook.program();
+        let name = hook.asked_program();
         DatapathError::program(
             name,
             format!("cannot run a frame of {} bytes through {name}", frame.len()),

@@ -4,6 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, hash_map::Entry},
     net::{IpAddr, Ipv4Addr},
+    ops::Range,
 };
 
 use ipnet::IpNet;
@@ -33,9 +34,11 @@ pub(super) struct Sets {
     classes: HashMap<(u16, Vec<RuleId>), Class>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Set {
     number: u16,
+    /// Where its peers are among those of all sets.
+    peers: Range<usize>,
     v4: [u8; MAX_LENGTHS],
     v6: [u8; MAX_LENGTHS],
 }
@@ -69,28 +72,33 @@ impl Sets {
             u16::try_from(self.peerings.len()).ok().filter(|number| u32::from(*number) < MAX_CLASSES);
         let class = Class::numbered(number.ok_or(ImageError::Classes)?);
         let rules = place(&mut self.shared, &known.key().1)?;
-        self.peerings.push(Peering::new(set.number, rules, set.v4, set.v6));
+        let nearest = known.key().1.first().copied().unwrap_or_default();
+        let peering = Peering::new(set.number, rules, nearest, set.v4, set.v6);
+        let peers = self.peers.get(set.peers.clone()).unwrap_or_default();
+        let peers: Vec<_> = peers.iter().map(|(key, _)| (key.address, key.length)).collect();
+        self.peerings.push(peering.with_peers(&peers));
         known.insert(class);
         Ok(class)
     }
 
     fn set(&mut self, nets: Vec<(IpNet, u16)>) -> Result<Set, ImageError> {
         if let Some(set) = self.known.get(&nets) {
-            return Ok(*set);
+            return Ok(set.clone());
         }
         let number = u16::try_from(self.known.len() + 1).map_err(|_too_many| ImageError::Classes)?;
         let first = self.peers.len();
-        let set = match plain(number, &nets, &mut self.peers) {
+        let mut set = match plain(number, &nets, &mut self.peers) {
             Some(set) => set,
             None => {
                 self.peers.truncate(first);
                 split(number, &nets, &mut self.peers)?
             }
         };
+        set.peers = first..self.peers.len();
         if self.peers.len() > MAX_PEERS as usize {
             return Err(ImageError::Peers);
         }
-        self.known.insert(nets, set);
+        self.known.insert(nets, set.clone());
         Ok(set)
     }
 }
@@ -107,7 +115,7 @@ fn place(shared: &mut Vec<RuleId>, members: &[RuleId]) -> Result<u16, ImageError
 
 /// The set as it stands; `None` where prefixes have to be split.
 fn plain(number: u16, nets: &[(IpNet, u16)], peers: &mut Vec<(PeerKey, u16)>) -> Option<Set> {
-    let mut set = Set { number, v4: [0; MAX_LENGTHS], v6: [0; MAX_LENGTHS] };
+    let mut set = Set { number, peers: 0..0, v4: [0; MAX_LENGTHS], v6: [0; MAX_LENGTHS] };
     for (net, member) in nets {
         let address = Address::from(net.network());
         let (lengths, length) = match net {
@@ -135,7 +143,7 @@ fn split(number: u16, nets: &[(IpNet, u16)], peers: &mut Vec<(PeerKey, u16)>) ->
         let key = |address: &Address| PeerKey { address: *address, set: number, length: *length };
         peers.extend(of_length.iter().map(|(address, member)| (key(address), *member)));
     }
-    Ok(Set { number, v4: lengths(&v4), v6: lengths(&v6) })
+    Ok(Set { number, peers: 0..0, v4: lengths(&v4), v6: lengths(&v6) })
 }
 
 /// The prefixes of IPv4 and of IPv6, by length in bits of the sixteen bytes.

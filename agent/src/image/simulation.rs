@@ -6,11 +6,12 @@ use std::{
 };
 
 use portreeve_common::{
-    Address, Decision, Direction, Packet, Service, Sight, Tables,
+    Address, Decision, Direction, Packet, Reason, Service, Sight, Tables,
     class::{Allows, Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
     decide,
     flow::{FlowKey, FlowState},
-    look, quick,
+    look,
+    quick::{self, Ends, Outcomes, Plain},
     settings::Settings,
     tables::{FragmentKey, FragmentState, Live},
 };
@@ -89,13 +90,38 @@ impl Simulation {
 
     /// The same by the short way where that decides, as the kernel programs do it.
     pub fn judge_quickly<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
-        quick::plain(packet, direction)
-            .and_then(|plain| quick::judge(&plain, direction, self).decision())
-            .unwrap_or_else(|| self.judge(packet, direction))
+        quick::judge(packet, direction, self, &Said).unwrap_or_else(|| self.judge(packet, direction))
     }
 }
 
 /// Flows are found by key, so their place says nothing.
+/// What the short way says, as the long way would say it.
+struct Said;
+
+impl Outcomes for Said {
+    type Out = Option<Decision>;
+
+    fn established<E: Ends>(&self, _plain: &Plain<E>, rule: RuleId, _now: u64) -> Self::Out {
+        Some(Decision::under(Reason::Established, rule))
+    }
+
+    fn no_rule<E: Ends>(&self, _plain: &Plain<E>) -> Self::Out {
+        Some(Decision::plain(Reason::NoRule))
+    }
+
+    fn wrong_peer<E: Ends>(&self, _plain: &Plain<E>, nearest: RuleId) -> Self::Out {
+        Some(Decision::under(Reason::WrongPeer, nearest))
+    }
+
+    fn no_state<E: Ends>(&self, _plain: &Plain<E>) -> Self::Out {
+        Some(Decision::plain(Reason::NoState))
+    }
+
+    fn unsaid(&self) -> Self::Out {
+        None
+    }
+}
+
 impl Tables for Simulation {
     type Slot = ();
 
@@ -111,8 +137,8 @@ impl Tables for Simulation {
         &self.image.settings
     }
 
-    fn class(&self, service: Service) -> Class {
-        self.image.classes.get(service.slot() as usize).map_or(Class::NONE, |word| Class::from_word(*word))
+    fn class_at(&self, slot: u32) -> Class {
+        self.image.classes.get(slot as usize).map_or(Class::NONE, |word| Class::from_word(*word))
     }
 
     fn peering(&self, number: u16) -> Option<&Peering> {
@@ -127,9 +153,9 @@ impl Tables for Simulation {
         self.image.shared.get(index as usize).copied()
     }
 
-    fn established(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
+    fn established(&self, key: &FlowKey, now: u64) -> Option<Live<Self::Slot>> {
         let state = self.established.borrow().get(key).copied()?;
-        let lives = state.lives(self.settings().limits(), self.now());
+        let lives = state.lives(self.settings().limits(), now);
         lives.then_some(Live { slot: (), state, established: true })
     }
 
@@ -138,7 +164,7 @@ impl Tables for Simulation {
     }
 
     fn find(&self, key: &FlowKey) -> Option<Live<Self::Slot>> {
-        if let Some(live) = self.established(key) {
+        if let Some(live) = self.established(key, self.now()) {
             return Some(live);
         }
         let (limits, now) = (self.settings().limits(), self.now());

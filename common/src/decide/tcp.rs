@@ -86,21 +86,21 @@ fn initiator<T: Tables>(
 }
 
 #[inline(always)]
-const fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowState {
-    goes_on(state, headers.flags, headers.sequence, headers.acknowledgement, direction)
+fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowState {
+    goes_on(state, headers.flags, || headers.sequence, headers.acknowledgement, direction)
 }
 
 /// Keeps acknowledgements, so that only a reset that its receiver would take counts as one.
 #[inline(always)]
-pub(crate) const fn goes_on(
+pub(crate) fn goes_on(
     state: FlowState,
     all: u8,
-    sequence: u32,
+    sequence: impl FnOnce() -> u32,
     acknowledgement: u32,
     direction: Direction,
 ) -> FlowState {
     if all & flags::RST != 0 {
-        let ahead = sequence.wrapping_sub(state.acknowledged(direction.opposite()));
+        let ahead = sequence().wrapping_sub(state.acknowledged(direction.opposite()));
         return if ahead < RESET_WINDOW { state.reset(true) } else { state };
     }
     // Every other packet of a connection acknowledges.

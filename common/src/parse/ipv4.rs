@@ -18,8 +18,8 @@ pub(super) fn parse<P: Packet + ?Sized>(
     let total = fixed(packet, direction, headers).ok_or(Reason::Malformed)?;
     // A super-packet beyond 64 KiB says 0 (kernel commit b1a78b9b98862).
     let big = total == 0 && packet.segments() > 1;
-    headers.end = if big { packet.length() } else { start + total };
-    if headers.end < headers.offset || !packet.reaches(headers.end) {
+    headers.end = if big { packet.length() as u32 } else { start + total };
+    if headers.end < headers.offset || !packet.reaches(headers.end.into()) {
         return Err(Reason::Malformed);
     }
     Ok(())

@@ -20,8 +20,8 @@ pub(super) fn parse<P: Packet + ?Sized>(
     let payload = fixed(packet, direction, headers).ok_or(Reason::Malformed)?;
     // A super-packet beyond 64 KiB says 0 (kernel commit 09f3d1a3a52c6); so does a jumbogram, which no NIC sends.
     let big = payload == 0 && packet.segments() > 1;
-    headers.end = if big { packet.length() } else { headers.offset + payload };
-    if !packet.reaches(headers.end) {
+    headers.end = if big { packet.length() as u32 } else { headers.offset + payload };
+    if !packet.reaches(headers.end.into()) {
         return Err(Reason::Malformed);
     }
     pass_extensions(packet, headers)?;

@@ -16,13 +16,13 @@ use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
 use crate::maps;
 
 /// A socket buffer, of which the linear part is read directly and the pages by a helper.
-pub(crate) struct Skb<'a> {
+pub(crate) struct Skb<'a, const ASKED: bool> {
     ctx: &'a TcContext,
     data: usize,
     end: usize,
 }
 
-impl<'a> Skb<'a> {
+impl<'a, const ASKED: bool> Skb<'a, ASKED> {
     /// The frame of a context.
     #[inline(always)]
     pub(crate) fn new(ctx: &'a TcContext) -> Self {
@@ -35,7 +35,7 @@ impl<'a> Skb<'a> {
     }
 }
 
-impl Skb<'_> {
+impl<const ASKED: bool> Skb<'_, ASKED> {
     #[inline(always)]
     fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
         if offset > MAX_OFFSET {
@@ -45,7 +45,7 @@ impl Skb<'_> {
     }
 }
 
-impl Packet for Skb<'_> {
+impl<const ASKED: bool> Packet for Skb<'_, ASKED> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.piece(offset)
@@ -77,10 +77,10 @@ impl Packet for Skb<'_> {
     }
 
     #[inline(always)]
-    fn length(&self) -> u32 {
-        match maps::trace() {
-            Some(trace) => trace.length,
-            None => self.ctx.len(),
+    fn length(&self) -> u64 {
+        match maps::trace(ASKED) {
+            Some(trace) => trace.length.into(),
+            None => self.ctx.len().into(),
         }
     }
 
@@ -122,7 +122,7 @@ impl Packet for Helped {
         self.piece(offset)
     }
 
-    fn length(&self) -> u32 {
+    fn length(&self) -> u64 {
         0
     }
 }
@@ -145,7 +145,9 @@ extern "C" fn portreeve_message_skb(ctx: *mut __sk_buff, direction: u32, sight: 
     0
 }
 
-impl Frame for Skb<'_> {
+impl<const ASKED: bool> Frame for Skb<'_, ASKED> {
+    const ASKED: bool = ASKED;
+
     #[inline(always)]
     fn sender(&self) -> (u64, u32) {
         // SAFETY: the context is the program's own; the helper answers 0 where no socket sent it.

@@ -16,13 +16,13 @@ use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
 use crate::maps;
 
 /// A frame, of which the first buffer is read directly and the others by a helper.
-pub(crate) struct Xdp<'a> {
+pub(crate) struct Xdp<'a, const ASKED: bool> {
     ctx: &'a XdpContext,
     data: usize,
     end: usize,
 }
 
-impl<'a> Xdp<'a> {
+impl<'a, const ASKED: bool> Xdp<'a, ASKED> {
     /// The frame of a context.
     #[inline(always)]
     pub(crate) fn new(ctx: &'a XdpContext) -> Self {
@@ -30,7 +30,7 @@ impl<'a> Xdp<'a> {
     }
 }
 
-impl Xdp<'_> {
+impl<const ASKED: bool> Xdp<'_, ASKED> {
     #[inline(always)]
     fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
         if offset > MAX_OFFSET {
@@ -40,7 +40,7 @@ impl Xdp<'_> {
     }
 }
 
-impl Packet for Xdp<'_> {
+impl<const ASKED: bool> Packet for Xdp<'_, ASKED> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.piece(offset)
@@ -72,25 +72,25 @@ impl Packet for Xdp<'_> {
     }
 
     #[inline(always)]
-    fn length(&self) -> u32 {
-        match maps::trace() {
-            Some(trace) => trace.length,
-            None => (self.end - self.data) as u32,
+    fn length(&self) -> u64 {
+        match maps::trace(ASKED) {
+            Some(trace) => trace.length.into(),
+            None => (self.end - self.data) as u64,
         }
     }
 
     #[inline(always)]
-    fn reaches(&self, length: u32) -> bool {
+    fn reaches(&self, length: u64) -> bool {
         length <= self.length() || length <= self.whole()
     }
 }
 
-impl Xdp<'_> {
+impl<const ASKED: bool> Xdp<'_, ASKED> {
     /// Length of all buffers.
     #[inline(always)]
-    fn whole(&self) -> u32 {
+    fn whole(&self) -> u64 {
         // SAFETY: the context is the program's own.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as u32 }
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
     }
 }
 
@@ -118,7 +118,7 @@ impl Packet for Helped {
         self.piece(offset)
     }
 
-    fn length(&self) -> u32 {
+    fn length(&self) -> u64 {
         0
     }
 }
@@ -141,4 +141,6 @@ extern "C" fn portreeve_message_xdp(ctx: *mut xdp_md, direction: u32, sight: *mu
     0
 }
 
-impl Frame for Xdp<'_> {}
+impl<const ASKED: bool> Frame for Xdp<'_, ASKED> {
+    const ASKED: bool = ASKED;
+}
