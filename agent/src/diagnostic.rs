@@ -13,8 +13,8 @@ use serde::Serialize;
 /// Bytes of a file, from its start.
 pub type Span = Range<usize>;
 
-/// A host file longer than this is a mistake: the largest plant's is a few kilobytes.
-const LONGEST: u64 = 1 << 20;
+/// A host file longer than this is a mistake: one with as many flows as can be counted has a few megabytes.
+const LONGEST: u64 = 16 << 20;
 
 /// A file's name and text.
 #[derive(Clone, Debug, Default)]

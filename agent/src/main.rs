@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use portreeve::cli::{
-    Cli, Command, FAILED, apply, check, confirm, drift, drops, explain, flows, modes, packs, plan, replay,
-    rules, run, status,
+    Cli, Command, FAILED, apply, check, completions, confirm, drift, drops, explain, flows, man, modes,
+    output, packs, plan, replay, rules, run, status, top,
 };
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
+    let json = command.is_json();
     let result = match command {
         Command::Packs(args) => packs::run(&global, &args),
         Command::Check(args) => check::run(&global, &args),
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Flows(args) => flows::run(&global, &args),
         Command::Drops(args) => drops::run(&global, &args),
         Command::Drift(args) => drift::run(&global, &args),
+        Command::Top(args) => top::run(&global, &args),
         Command::Plan(args) => plan::run(&global, &args),
         Command::Apply(args) => apply::run(&global, &args),
         Command::Confirm(args) => confirm::confirm(&global, &args),
@@ -28,9 +30,12 @@ fn main() -> ExitCode {
         Command::Observe(args) => modes::observe(&global, &args),
         Command::Enforce(args) => modes::enforce(&global, &args),
         Command::Detach(args) => modes::detach(&global, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("portreeve: {:#}", anyhow::Error::new(error));
+        let report = error.report().cloned();
+        output::show_failure(&format!("{:#}", anyhow::Error::new(error)), report.as_ref(), json);
         ExitCode::from(FAILED)
     })
 }

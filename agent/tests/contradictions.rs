@@ -139,3 +139,44 @@ fn repeated_rows_share_a_rule() {
     assert_eq!(first.aliases, ["GEO-MAIN-03"]);
     assert!(policy.rules.iter().all(|rule| rule.flow != "GEO-MAIN-03"));
 }
+
+const IED: &str = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\npeers = { iem = [\"198.51.100.20\"], dns_servers = [\"198.51.100.53\"], ntp_servers = [\"198.51.100.53\"], relay = [\"192.0.2.11\"] }\n";
+
+#[test]
+fn roles_of_two_vendors_share_a_host() {
+    let flows = |text: &str| -> Vec<String> {
+        try_compile(text).unwrap().rules.into_iter().map(|rule| rule.flow).collect()
+    };
+    let union = [flows(MAIN), flows(IED)].concat();
+    assert_eq!(flows(&format!("{MAIN}{IED}")), union);
+    assert_eq!(flows(&format!("{DMZ}{IED}")), [flows(DMZ), flows(IED)].concat());
+}
+
+#[test]
+fn what_one_vendor_forbids_another_vendors_role_does_not_let_pass() {
+    let moved = IED.replace("\"IEM OS\"", "\"IEM OS\", remote_access = true, remote_access_port = 5481");
+    let parts = [
+        "flow SIE-IED-05 of role ied lets tcp 5481 egress to 192.0.2.11",
+        "role dmz-permanent-standby rules out",
+    ];
+    refused(&format!("{DMZ}{moved}"), &parts);
+    refused(&format!("{moved}{DMZ}"), &parts);
+    let elsewhere = moved.replace("192.0.2.11", "192.0.2.12");
+    assert!(try_compile(&format!("{DMZ}{elsewhere}")).is_ok());
+}
+
+#[test]
+fn a_shared_option_counts_for_all_roles_of_its_pack() {
+    let iem = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"iem\"\noptions = { offering = \"IEM OS\" }\npeers = { dns_servers = [\"198.51.100.53\"], ntp_servers = [\"198.51.100.53\"], ieds = [\"192.0.2.10\"] }\n";
+    let dns = IED.replace("\"IEM OS\"", "\"IEM OS\", setup = \"dns\"");
+    let has = |text: &str| try_compile(text).unwrap().rules.iter().any(|rule| rule.flow == "SIE-IEM-07");
+    assert!(has(&format!("{IED}{iem}")) && has(iem));
+    for text in [format!("{dns}{iem}"), format!("{iem}{dns}")] {
+        assert!(!has(&text), "{text}");
+    }
+    let ip = iem.replace("\"IEM OS\"", "\"IEM OS\", setup = \"ip\"");
+    refused(
+        &format!("{dns}{ip}"),
+        &["roles ied and iem contradict each other: `setup` is \"dns\" and \"ip\""],
+    );
+}

@@ -2,6 +2,7 @@
 
 pub mod frame;
 pub mod generator;
+pub mod policy;
 pub mod step;
 
 pub mod case;

@@ -129,6 +129,24 @@ fn life(hook: &str, enforcing: &str) -> Result<()> {
     let drift = site.agent.command(["drift", "--json"])?;
     assert_eq!(drift.code, Some(1), "{}", drift.stdout);
     assert!(drift.stdout.contains("SITE-1 documents it, but only with 192.0.2.20"), "{}", drift.stdout);
+    assert!(
+        drift.stdout.contains("undocumented-listener") && drift.stdout.contains("tcp 8080"),
+        "{}",
+        drift.stdout
+    );
+    let page = site._lab.dir().join("drift.html");
+    let drift = site.agent.command(["drift", "--html", &page.to_string_lossy()])?;
+    assert_eq!((drift.code, drift.stdout.as_str()), (Some(1), ""), "{}", drift.stderr);
+    let page = fs::read_to_string(page)?;
+    assert!(page.contains("<td>tcp 8080</td>") && page.ends_with("</html>"), "{page}");
+    let metrics = site.agent.metrics()?;
+    assert!(metrics.contains("portreeve_state_capacity{table=\"embryonic\"}"), "{metrics}");
+    assert!(metrics.contains("portreeve_drift_findings{kind=\"undocumented-listener\"}"), "{metrics}");
+    let top = site.agent.command(["top", "--once", "--json"])?.ok()?;
+    let top: Value = serde_json::from_str(&top.stdout)?;
+    assert!(top["flows"][0]["packets"].as_u64() > Some(0) && top["drops"]["ports"].is_array(), "{top}");
+    let few = site.agent.command(["drops", "--top", "1"])?.ok()?.stdout;
+    assert!(few.contains(" more: --top 0 shows all"), "{few}");
     let malformed = site.json("drops")?["reasons"].to_string();
     assert!(!malformed.contains("malformed"), "proofs are not traffic: {malformed}");
 

@@ -4,16 +4,15 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ipnet::IpNet;
-use jiff::civil::date;
 use portreeve::{
     datapath::{object::Sets, pins::Hook, policy::Tables, traced::Traced},
-    image::{FlowSlots, Image, simulation::Simulation},
-    policy::{self, Catalogue, host::StateLimits},
+    image::{Image, simulation::Simulation},
+    policy::host::StateLimits,
 };
 use portreeve_common::{Direction, Reason, class::RuleId};
 use portreeve_tests::{
     generator::{Pool, Timed, Traffic},
+    policy,
     step::Step,
 };
 
@@ -100,10 +99,7 @@ fn image(listed: bool) -> Result<Image> {
     } else {
         HOST.to_owned()
     };
-    let policy = policy::compile("host.toml", &host, &Catalogue::built_in()?, date(2026, 11, 21));
-    let policy = policy.map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
-    let protected: [IpNet; 2] = ["192.0.2.10/24".parse()?, "2001:db8:1::10/64".parse()?];
-    let mut image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
+    let mut image = policy::image(&host, TICKS_PER_SECOND)?;
     image.settings = image.settings.adopting_until(ADOPTION);
     Ok(image)
 }

@@ -1,15 +1,10 @@
 //! The short way and the long way give every packet the same verdict, and leave the same state behind.
 
-use ipnet::IpNet;
-use jiff::civil::date;
-use portreeve::{
-    image::simulation::Simulation,
-    image::{FlowSlots, Image},
-    policy::{self, Catalogue},
-};
+use portreeve::image::simulation::Simulation;
 use portreeve_common::Decision;
 use portreeve_tests::{
     generator::{Generator, Pool, Timed, Traffic},
+    policy,
     step::Step,
 };
 
@@ -31,13 +26,7 @@ peers = { iem = ["198.51.100.0/24", "2001:db8:2::/64"], dns_servers = ["198.51.1
 "#;
 
 fn simulation() -> Simulation {
-    let catalogue = Catalogue::built_in().expect("the built-in packs");
-    let policy =
-        policy::compile("host.toml", HOST, &catalogue, date(2026, 11, 21)).expect("a valid host file");
-    let protected: Vec<IpNet> =
-        ["192.0.2.10/24", "2001:db8:1::10/64"].map(|text| text.parse().expect("a prefix")).to_vec();
-    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND);
-    Simulation::new(image.expect("an image"))
+    Simulation::new(policy::image(HOST, TICKS_PER_SECOND).expect("a valid host file"))
 }
 
 #[test]

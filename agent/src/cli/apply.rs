@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
-use super::{CliResult, Global, output, running, status::seconds};
+use super::{CliResult, Global, output, status::seconds};
 use crate::{
     control::{self, Applied, Wish},
     policy::host::duration,
@@ -36,10 +36,7 @@ pub struct ApplyArgs {
 /// The host file is broken, the session would be cut, or the kernel refuses: what is in force goes on.
 pub fn run(global: &Global, args: &ApplyArgs) -> CliResult {
     let wish = Wish { confirm_within: args.confirm_within, cut_me_off: args.cut_me_off, force: args.force };
-    let applied = match control::apply(&global.instance(), &global.catalogue()?, &args.host, &wish) {
-        Ok(applied) => applied,
-        Err(error) => return running::reported(error),
-    };
+    let applied = control::apply(&global.instance(), &global.catalogue()?, &args.host, &wish)?;
     if !applied.policy.report.diagnostics.is_empty() {
         output::show_report(&applied.policy.report);
     }

@@ -19,7 +19,7 @@ const TOP: usize = 20;
 /// Arguments of `drops`.
 #[derive(Debug, Args)]
 pub struct DropsArgs {
-    /// Only so many of each list, the largest first [default: 20 in tables, all in JSON]
+    /// Only so many of each list, the largest first; 0 for all [default: 20 in tables, all in JSON]
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
     /// Print JSON
@@ -38,6 +38,20 @@ pub struct DropsJson {
     pub reasons: Vec<ReasonJson>,
     /// Who, as far as the table of who holds them.
     pub talkers: Vec<TalkerJson>,
+    /// How many of each list `--top` left out; absent when it left out none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+}
+
+/// How many of each list were left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Of the ports.
+    pub ports: usize,
+    /// Of the reasons.
+    pub reasons: usize,
+    /// Of the talkers.
+    pub talkers: usize,
 }
 
 /// A port.
@@ -110,13 +124,7 @@ pub struct TalkerJson {
 pub fn run(global: &Global, args: &DropsArgs) -> CliResult {
     let view = running::open(global)?;
     let mut drops = gather(&view)?;
-    if let Some(top) = args.top.or((!args.json).then_some(TOP)) {
-        drops.ports.sort_by_key(|port| std::cmp::Reverse(port.dropped + port.would_drop));
-        drops.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.packets + reason.would_drop_packets));
-        drops.ports.truncate(top);
-        drops.reasons.truncate(top);
-        drops.talkers.truncate(top);
-    }
+    drops.cut(args.top.unwrap_or(if args.json { 0 } else { TOP }));
     if args.json {
         output::print_json(&drops)?;
     } else {
@@ -125,7 +133,27 @@ pub fn run(global: &Global, args: &DropsArgs) -> CliResult {
     Ok(ExitCode::SUCCESS)
 }
 
-fn gather(view: &View) -> Result<DropsJson, CliError> {
+impl DropsJson {
+    /// Keeps so many of each list, the largest; all for 0.
+    pub(super) fn cut(&mut self, top: usize) {
+        let top = if top == 0 { usize::MAX } else { top };
+        self.ports.sort_by_key(|port| std::cmp::Reverse(port.dropped + port.would_drop));
+        self.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.packets + reason.would_drop_packets));
+        let left_out = LeftOut {
+            ports: self.ports.len().saturating_sub(top),
+            reasons: self.reasons.len().saturating_sub(top),
+            talkers: self.talkers.len().saturating_sub(top),
+        };
+        self.ports.truncate(top);
+        self.reasons.truncate(top);
+        self.talkers.truncate(top);
+        let LeftOut { ports, reasons, talkers } = left_out;
+        self.left_out = (ports + reasons + talkers > 0).then_some(left_out);
+    }
+}
+
+/// Everything that was dropped; talkers with the most packets first.
+pub(super) fn gather(view: &View) -> Result<DropsJson, CliError> {
     let failed = crate::control::ControlError::from;
     let ports = view.ports().map_err(failed)?.into_iter();
     let ports = ports.map(|((direction, protocol, port), drops)| PortJson {
@@ -151,6 +179,7 @@ fn gather(view: &View) -> Result<DropsJson, CliError> {
         ports: ports.collect(),
         reasons: reasons.collect(),
         talkers: talkers.iter().map(|talker| talker_json(talker, &view.now)).collect(),
+        left_out: None,
     })
 }
 
@@ -174,8 +203,12 @@ pub fn talker_json(talker: &Talker, now: &Now) -> TalkerJson {
     }
 }
 
-fn text(drops: &DropsJson) -> String {
-    let DropsJson { since, ports, reasons, talkers } = drops;
+pub(super) fn text(drops: &DropsJson) -> String {
+    let DropsJson { since, ports, reasons, talkers, left_out } = drops;
+    let more = |of: fn(&LeftOut) -> usize| match left_out.as_ref().map_or(0, of) {
+        0 => String::new(),
+        more => format!("and {more} more: --top 0 shows all\n"),
+    };
     let mut text = format!("since {}\n", seconds(*since));
     if ports.is_empty() && reasons.is_empty() {
         return text + "no drops\n";
@@ -185,13 +218,13 @@ fn text(drops: &DropsJson) -> String {
         let (dropped, would) = (row.packets.to_string(), row.would_drop_packets.to_string());
         table.add_row([&row.interface, row.direction, row.reason, &dropped, &would]);
     }
-    text = format!("{text}\n{}", output::text(&mut table));
+    text = format!("{text}\n{}{}", output::text(&mut table), more(|left| left.reasons));
     let mut table = output::table(&["direction", "port", "dropped", "would drop"]);
     for row in ports {
         let port = format!("{} {}", row.protocol, row.port);
         table.add_row([row.direction, &port, &row.dropped.to_string(), &row.would_drop.to_string()]);
     }
-    text = format!("{text}\n{}", output::text(&mut table));
+    text = format!("{text}\n{}{}", output::text(&mut table), more(|left| left.ports));
     let mut table = output::table(&["direction", "port", "peer", "reason", "verdict", "packets", "last"]);
     for row in talkers {
         let port = format!("{} {}", row.protocol, row.port);
@@ -201,5 +234,32 @@ fn text(drops: &DropsJson) -> String {
         table.add_row([row.direction, &port, &peer, row.reason, verdict, &packets, &last]);
     }
     output::keep_words(&mut table, 2);
-    format!("{text}\n{}", output::text(&mut table))
+    format!("{text}\n{}{}", output::text(&mut table), more(|left| left.talkers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(port: u16) -> PortJson {
+        PortJson { direction: "ingress", protocol: "tcp".into(), port, dropped: port.into(), would_drop: 0 }
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let drops = |top| {
+            let ports = (1..=30).map(port).collect();
+            let (since, reasons, talkers) = (Timestamp::UNIX_EPOCH, Vec::new(), Vec::new());
+            let mut drops = DropsJson { since, ports, reasons, talkers, left_out: None };
+            drops.cut(top);
+            drops
+        };
+        let shown = drops(TOP);
+        assert_eq!(shown.ports.first().unwrap().port, 30);
+        assert_eq!(shown.left_out, Some(LeftOut { ports: 10, reasons: 0, talkers: 0 }));
+        let text = text(&shown);
+        assert_eq!(text.matches("and 10 more: --top 0 shows all").count(), 1, "{text}");
+        assert_eq!((drops(0).ports.len(), drops(0).left_out), (30, None));
+        assert_eq!(drops(30).left_out, None);
+    }
 }

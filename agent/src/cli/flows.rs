@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{CliResult, Global, output, running, status::seconds};
 use crate::{
-    control::View,
+    control::{ControlError, View},
     image::FlowMeta,
     policy::rule::{Need, Rule},
 };
@@ -62,20 +62,19 @@ pub struct FlowJson {
 /// # Errors
 /// The instance is not there.
 pub fn run(global: &Global, args: &FlowsArgs) -> CliResult {
-    let view = running::open(global)?;
-    let flows = view
-        .flows()
-        .map_err(crate::control::ControlError::from)?
-        .into_iter()
-        .map(|(meta, counter)| row(&view, meta, &counter))
-        .collect();
-    let json = FlowsJson { since: view.state.since, flows };
+    let json = gather(&running::open(global)?)?;
     if args.json {
         output::print_json(&json)?;
     } else {
         output::print(&text(&json))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was counted for every flow.
+pub(super) fn gather(view: &View) -> Result<FlowsJson, ControlError> {
+    let flows = view.flows()?.into_iter().map(|(meta, counter)| row(view, meta, &counter)).collect();
+    Ok(FlowsJson { since: view.state.since, flows })
 }
 
 fn row(view: &View, meta: &FlowMeta, counter: &FlowCounter) -> FlowJson {

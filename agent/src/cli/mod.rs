@@ -2,11 +2,13 @@
 
 pub mod apply;
 pub mod check;
+pub mod completions;
 pub mod confirm;
 pub mod drift;
 pub mod drops;
 pub mod explain;
 pub mod flows;
+pub mod man;
 pub mod modes;
 pub mod packs;
 pub mod plan;
@@ -15,11 +17,12 @@ pub mod rules;
 pub mod run;
 mod running;
 pub mod status;
+pub mod top;
 
 pub mod output;
 pub mod protected;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -29,6 +32,8 @@ use crate::{
     control::ControlError,
     daemon::DaemonError,
     datapath::{DatapathError, pins::DEFAULT_BPFFS},
+    diagnostic::Report,
+    drift::SeenError,
     image::ImageError,
     instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
     policy::{Catalogue, catalogue::CatalogueError},
@@ -37,9 +42,21 @@ use crate::{
 /// Exit code of a command that could not do its work, and of `check` when it found errors.
 pub const FAILED: u8 = 2;
 
+/// What every command's exit code means.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done: nothing is wrong, or the packet passes
+  1  done, and there is something to see: `explain` dropped the packet,
+     `drift` found some, `status` found an interface not as it should be
+  2  not done: the command line or the host file is wrong, or something
+     could not be read; `check` found errors
+
+With --json an error is an object on standard error:
+{\"ok\": false, \"error\": \"…\"}";
+
 /// Holds a gateway to the network flows that its vendors document.
 #[derive(Debug, Parser)]
-#[command(name = "portreeve", version, propagate_version = true)]
+#[command(name = "portreeve", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -75,12 +92,29 @@ pub enum Command {
     /// List packs, or show one: roles, options, peers, flows and coverage
     Packs(packs::PacksArgs),
     /// Report all errors and warnings of a host file; exit 0, or 2
+    #[command(after_help = "\
+Examples:
+  portreeve check host.toml
+  portreeve check --site plant.toml --json")]
     Check(check::CheckArgs),
     /// Show the compiled rules, each with its source and why it is on
+    #[command(after_help = "\
+Examples:
+  portreeve rules host.toml
+  portreeve rules host.toml --all    # and what is off, with the condition that keeps it so")]
     Rules(rules::RulesArgs),
     /// Explain the verdict on a first packet; exit 0 when it passes, 1 when it is dropped
+    #[command(after_help = "\
+Examples:
+  portreeve explain host.toml 'in tcp 198.51.100.7:40000 -> 443'
+  portreeve explain host.toml 'out udp -> [2001:db8::53]:53'
+  portreeve explain host.toml 'in icmp 198.51.100.7 ->'")]
     Explain(explain::ExplainArgs),
     /// Judge a pcap or pcapng packet by packet
+    #[command(after_help = "\
+Examples:
+  portreeve replay host.toml capture.pcapng --simulate
+  portreeve replay host.toml capture.pcap --json | jq 'select(.verdict == \"drop\")'")]
     Replay(replay::ReplayArgs),
     /// Make a host file's policy current, then watch, export and report
     Run(run::RunArgs),
@@ -89,23 +123,57 @@ pub enum Command {
     /// Show every documented flow, with what was counted for it
     Flows(flows::FlowsArgs),
     /// Show what was dropped or would have been, where, why, and from whom
+    #[command(after_help = "\
+Examples:
+  portreeve drops --top 5
+  portreeve drops --top 0    # all that was counted")]
     Drops(drops::DropsArgs),
     /// Show where network, documents and kernel disagree; exit 0 for none, 1, or 2 if that can't be told
+    #[command(after_help = "\
+Examples:
+  portreeve drift
+  portreeve drift --html drift.html")]
     Drift(drift::DriftArgs),
     /// Show what a host file would change, and which live connections it would cut
+    #[command(after_help = "\
+Examples:
+  portreeve plan host.toml
+  portreeve plan host.toml --json")]
     Plan(plan::PlanArgs),
     /// Make a host file's policy current, with one store
+    #[command(after_help = "\
+Examples:
+  portreeve apply host.toml
+  portreeve apply host.toml --confirm-within 120s    # then `portreeve confirm`, or it goes back by itself")]
     Apply(apply::ApplyArgs),
     /// Keep the change that waits for its confirmation
     Confirm(confirm::ConfirmArgs),
     /// Go back to the policy before
     Rollback(confirm::RollbackArgs),
+    /// Show flows and drops as they happen
+    #[command(after_help = "\
+Examples:
+  portreeve top
+  portreeve top --json --interval 10 >> flows.jsonl")]
+    Top(top::TopArgs),
     /// Count what would be dropped, and let it pass
     Observe(modes::ObserveArgs),
     /// Drop what is not documented
+    #[command(after_help = "\
+Examples:
+  portreeve enforce ingress    # egress goes on as it is
+  portreeve enforce")]
     Enforce(modes::EnforceArgs),
     /// Take everything off
     Detach(modes::DetachArgs),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = "\
+Examples:
+  portreeve completions bash > /etc/bash_completion.d/portreeve
+  portreeve completions fish > ~/.config/fish/completions/portreeve.fish")]
+    Completions(completions::CompletionsArgs),
+    /// Write the manual's pages
+    Man(man::ManArgs),
 }
 
 /// Why a command failed.
@@ -123,6 +191,17 @@ pub enum CliError {
     /// The daemon.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// What drift is told from.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
+    /// A file that was asked for.
+    #[error("cannot write {}", path.display())]
+    Page {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No such pack.
     #[error("unknown pack `{name}`; packs: {known}")]
     UnknownPack {
@@ -156,6 +235,44 @@ pub enum CliError {
 
 /// How a command ended.
 pub type CliResult = Result<ExitCode, CliError>;
+
+impl Command {
+    /// Whether a program reads the output.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        match self {
+            Self::Packs(packs::PacksArgs { json, .. })
+            | Self::Check(check::CheckArgs { json, .. })
+            | Self::Rules(rules::RulesArgs { json, .. })
+            | Self::Explain(explain::ExplainArgs { json, .. })
+            | Self::Replay(replay::ReplayArgs { json, .. })
+            | Self::Status(status::StatusArgs { json })
+            | Self::Flows(flows::FlowsArgs { json })
+            | Self::Drops(drops::DropsArgs { json, .. })
+            | Self::Drift(drift::DriftArgs { json, .. })
+            | Self::Plan(plan::PlanArgs { json, .. })
+            | Self::Top(top::TopArgs { json, .. }) => *json,
+            Self::Run(_)
+            | Self::Apply(_)
+            | Self::Confirm(_)
+            | Self::Rollback(_)
+            | Self::Observe(_)
+            | Self::Enforce(_)
+            | Self::Detach(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
+impl CliError {
+    /// What is wrong in the host file, if that is the reason.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        let (Self::Control(error) | Self::Seen(SeenError::Control(error))) = self else { return None };
+        if let ControlError::Policy(report) = error { Some(report) } else { None }
+    }
+}
 
 impl Global {
     /// The instance that the flags name.

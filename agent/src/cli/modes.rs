@@ -69,10 +69,7 @@ fn set(global: &Global, way: Option<Way>, mode: Mode, force: bool) -> CliResult 
     let instance = global.instance();
     let directions = way.map_or(Direction::ALL.to_vec(), |way| vec![way.into()]);
     control::set_modes(&instance, &global.catalogue()?, &directions, mode, force)?;
-    let view = match control::View::open(&instance, &global.catalogue()?) {
-        Ok(view) => view,
-        Err(error) => return running::reported(error),
-    };
+    let view = running::open(global)?;
     for (interface, direction, standing) in view.standings()? {
         output::print(&format!("{interface} {direction}: {standing}\n"))?;
     }

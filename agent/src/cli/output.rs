@@ -5,7 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
-use crate::diagnostic::Report;
+use crate::{
+    diagnostic::{Diagnostic, Report, Severity},
+    policy::rule::Service,
+};
 
 /// Narrower, tables break words; wider, nobody finds the end of a row.
 const WIDTHS: std::ops::RangeInclusive<u16> = 80..=120;
@@ -58,6 +61,49 @@ pub fn show_report(report: &Report) {
     let styled = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // Where nobody listens there is nobody to tell: the exit code still speaks.
     let _ = stderr.lock().write_all(report.render(styled).as_bytes());
+}
+
+/// What a command with `--json` prints on standard error, in one line, when it fails.
+#[derive(Debug, Serialize)]
+pub struct FailureJson<'e> {
+    /// Always `false`.
+    pub ok: bool,
+    /// What went wrong, with what it comes from.
+    pub error: &'e str,
+    /// What is wrong in the host file, if that is the reason.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub diagnostics: &'e [Diagnostic],
+}
+
+/// Shows why a command failed, on standard error: in words, or with `json` as an object.
+pub fn show_failure(error: &str, report: Option<&Report>, json: bool) {
+    if json {
+        let diagnostics = report.map(|report| report.diagnostics.as_slice()).unwrap_or_default();
+        let text = serde_json::to_string(&FailureJson { ok: false, error, diagnostics });
+        eprintln!("{}", text.unwrap_or_default());
+        return;
+    }
+    if let Some(report) = report {
+        show_report(report);
+    }
+    eprintln!("portreeve: {error}");
+}
+
+/// Shows the errors of a host file that nothing can be done with.
+pub fn show_refusal(report: &Report, json: bool) {
+    if json {
+        let errors = report.count(Severity::Error);
+        show_failure(&format!("{}: {errors} errors", report.source.name), Some(report), true);
+    } else {
+        show_report(report);
+    }
+}
+
+/// First and last destination port of each range; empty where the protocol has none.
+#[must_use]
+pub fn port_ranges(service: &Service) -> Vec<[u16; 2]> {
+    let ranges = service.ports().map(|ports| ports.destination.as_slice()).unwrap_or_default();
+    ranges.iter().map(|range| [*range.start(), *range.end()]).collect()
 }
 
 /// An empty table with a header, as wide as the terminal within reason.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{CliResult, Global, output, running};
+use super::{CliResult, Global, output};
 use crate::control::{
     self,
     connections::Owner,
@@ -27,10 +27,7 @@ pub struct PlanArgs {
 /// # Errors
 /// The host file is broken, or the kernel does not say what is there.
 pub fn run(global: &Global, args: &PlanArgs) -> CliResult {
-    let plan = match control::plan(&global.instance(), &global.catalogue()?, &args.host) {
-        Ok(plan) => plan,
-        Err(error) => return running::reported(error),
-    };
+    let plan = control::plan(&global.instance(), &global.catalogue()?, &args.host)?;
     if args.json {
         output::print_json(&plan)?;
     } else {

@@ -7,9 +7,12 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{CliResult, FAILED, Global, output};
-use crate::policy::{
-    self, Dormant, Policy, Rule,
-    rule::{Origin, Peers, Service},
+use crate::{
+    image,
+    policy::{
+        self, Dormant, Off, Policy, Rule,
+        rule::{Origin, Peers},
+    },
 };
 
 /// Arguments of `rules`.
@@ -47,12 +50,17 @@ pub struct RuleJson<'p> {
     pub source_port: Option<u16>,
     /// `own`, `broadcast` or a multicast group; absent when off.
     pub to: Option<String>,
-    /// Absent when off.
+    /// When off: whom it would be for, absent while nobody is named.
     pub peers: Option<PeersJson<'p>>,
     /// Server port of the flow that has to live beside this one.
     pub control_port: Option<u16>,
     /// Where it is written.
     pub source: &'p Origin,
+    /// What keeps it off: `option`, `version`, `peer` or `expired`; absent when on.
+    pub off: Option<Off>,
+    /// Why the kernel's tables don't carry it, or a part of it, though it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<String>,
     /// Why it is on, or the condition that keeps it off.
     pub why: &'p str,
 }
@@ -76,7 +84,7 @@ pub fn run(global: &Global, args: &RulesArgs) -> CliResult {
     let policy = match policy::load(&args.host, &global.catalogue()?) {
         Ok(policy) => policy,
         Err(report) => {
-            output::show_report(&report);
+            output::show_refusal(&report, args.json);
             return Ok(ExitCode::from(FAILED));
         }
     };
@@ -102,16 +110,21 @@ pub fn text(policy: &Policy, all: bool) -> String {
             &service,
             &peers,
             &source(&rule.origin),
-            &rule.why,
+            &why(policy, rule),
         ]);
     }
     let off = if all { policy.dormant.as_slice() } else { &[] };
-    for Dormant { flow, role: _, direction, service, origin, why } in off {
+    for Dormant { flow, role: _, direction, service, peers: _, origin, off: _, why } in off {
         table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
     }
     output::keep_words(&mut table, 0);
     output::keep_words(&mut table, 3);
     output::text(&mut table)
+}
+
+fn why(policy: &Policy, rule: &Rule) -> String {
+    let deferred = image::deferred(rule, &policy.host.names);
+    deferred.map_or_else(|| rule.why.clone(), |deferred| format!("{}; deferred: {deferred}", rule.why))
 }
 
 fn service(rule: &Rule) -> String {
@@ -130,16 +143,23 @@ fn source(origin: &Origin) -> String {
 /// The rules as `--json` prints them.
 #[must_use]
 pub fn json(policy: &Policy, all: bool) -> Vec<RuleJson<'_>> {
-    let on = policy.rules.iter().map(on);
+    let on = policy.rules.iter().map(|rule| on(policy, rule));
     let off = policy.dormant.iter().filter(|_| all).map(off);
     on.chain(off).collect()
 }
 
-fn on(rule: &Rule) -> RuleJson<'_> {
-    let peers = match &rule.peers {
-        Peers::Any => PeersJson { any: true, prefixes: &[], names: &[] },
-        Peers::Listed { prefixes, names } => PeersJson { any: false, prefixes, names },
-    };
+impl<'p> PeersJson<'p> {
+    const fn of(peers: &'p Peers) -> Self {
+        match peers {
+            Peers::Any => Self { any: true, prefixes: &[], names: &[] },
+            Peers::Listed { prefixes, names } => {
+                Self { any: false, prefixes: prefixes.as_slice(), names: names.as_slice() }
+            }
+        }
+    }
+}
+
+fn on<'p>(policy: &Policy, rule: &'p Rule) -> RuleJson<'p> {
     RuleJson {
         flow: &rule.flow,
         aliases: &rule.aliases,
@@ -147,12 +167,14 @@ fn on(rule: &Rule) -> RuleJson<'_> {
         on: true,
         direction: rule.direction.name(),
         protocol: rule.service.protocol(),
-        ports: ports(&rule.service),
+        ports: output::port_ranges(&rule.service),
         source_port: rule.service.ports().and_then(|ports| ports.source),
         to: Some(rule.local.to_string()),
-        peers: Some(peers),
+        peers: Some(PeersJson::of(&rule.peers)),
         control_port: rule.control_port,
         source: &rule.origin,
+        off: None,
+        deferred: image::deferred(rule, &policy.host.names),
         why: &rule.why,
     }
 }
@@ -165,17 +187,14 @@ fn off(dormant: &Dormant) -> RuleJson<'_> {
         on: false,
         direction: dormant.direction.name(),
         protocol: dormant.service.protocol(),
-        ports: ports(&dormant.service),
+        ports: output::port_ranges(&dormant.service),
         source_port: dormant.service.ports().and_then(|ports| ports.source),
         to: None,
-        peers: None,
+        peers: dormant.peers.as_ref().map(PeersJson::of),
         control_port: None,
         source: &dormant.origin,
+        off: Some(dormant.off),
+        deferred: None,
         why: &dormant.why,
     }
-}
-
-fn ports(service: &Service) -> Vec<[u16; 2]> {
-    let ranges = service.ports().map(|ports| ports.destination.as_slice()).unwrap_or_default();
-    ranges.iter().map(|range| [*range.start(), *range.end()]).collect()
 }

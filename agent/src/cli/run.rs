@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{CliResult, Global, running};
+use super::{CliResult, Global};
 use crate::{
     control::{self, guard::Guard},
     daemon, policy,
@@ -37,12 +37,10 @@ pub fn run(global: &Global, args: &RunArgs) -> CliResult {
     let (instance, catalogue) = (global.instance(), global.catalogue()?);
     // Before the lock: who tries a broken file beside a running daemon wants to hear of the file.
     if let Some(Err(report)) = args.host.as_deref().map(|host| policy::load_trusted(host, &catalogue)) {
-        return running::reported(control::ControlError::Policy(report));
+        return Err(control::ControlError::Policy(report).into());
     }
     let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
-    if let Err(error) = control::start(&instance, &catalogue, args.host.as_deref()) {
-        return running::reported(error);
-    }
+    control::start(&instance, &catalogue, args.host.as_deref())?;
     let guard = if args.no_repair { Guard::hands_off() } else { Guard::default() };
     daemon::run(&instance, &catalogue, guard, args.metrics.0)?;
     Ok(ExitCode::SUCCESS)

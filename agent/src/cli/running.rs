@@ -1,9 +1,7 @@
 //! What the commands on a running instance share.
 
-use std::process::ExitCode;
-
-use super::{CliError, Global, output};
-use crate::control::{ControlError, View};
+use super::{CliError, Global};
+use crate::control::View;
 
 /// Opens the instance that the flags name.
 ///
@@ -11,12 +9,4 @@ use crate::control::{ControlError, View};
 /// It is not there, or its policy can't be read.
 pub(super) fn open(global: &Global) -> Result<View, CliError> {
     Ok(View::open(&global.instance(), &global.catalogue()?)?)
-}
-
-/// Shows a broken host file's report; any other error goes on.
-pub(super) fn reported(error: ControlError) -> Result<ExitCode, CliError> {
-    if let ControlError::Policy(report) = &error {
-        output::show_report(report);
-    }
-    Err(error.into())
 }

@@ -42,6 +42,8 @@ pub struct StatusJson {
     pub interfaces: Vec<InterfaceJson>,
     /// Live flows.
     pub established: TableJson,
+    /// Flows that wait for their answer.
+    pub embryonic: TableJson,
     /// What happened to the tables.
     pub happenings: Happenings,
     /// Packets dropped so far, over all interfaces.
@@ -106,6 +108,7 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
         InterfaceJson { interface, direction: direction.name(), state, changed, fallback }
     };
     let (entries, capacity) = view.established()?;
+    let (waiting, room) = view.embryonic()?;
     let reasons = view.reasons()?;
     Ok(StatusJson {
         instance: view.instance.name.clone(),
@@ -117,6 +120,7 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
         since: view.state.since,
         interfaces: view.standings()?.into_iter().map(row).collect(),
         established: TableJson { entries, capacity },
+        embryonic: TableJson { entries: waiting, capacity: room },
         happenings: view.counters.happenings()?,
         dropped: reasons.iter().map(|count| count.dropped.packets).sum(),
         would_drop: reasons.iter().map(|count| count.would_drop.packets).sum(),
@@ -130,7 +134,7 @@ fn text(status: &StatusJson) -> String {
     let host = status.host.as_deref().unwrap_or("-");
     let mut text = format!(
         "instance    {}\nhost        {host}\ndaemon      {daemon}\npolicy      generation {}, {} rules, digest {}\n\
-         counting    since {}\nflows       {} of {} live\ndropped     {} packets\nwould drop  {} packets\n",
+         counting    since {}\nflows       {} of {} live, {} of {} wait for an answer\ndropped     {} packets\nwould drop  {} packets\n",
         status.instance,
         status.generation,
         status.rules,
@@ -138,6 +142,8 @@ fn text(status: &StatusJson) -> String {
         seconds(status.since),
         status.established.entries,
         status.established.capacity,
+        status.embryonic.entries,
+        status.embryonic.capacity,
         status.dropped,
         status.would_drop,
     );

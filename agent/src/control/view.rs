@@ -14,6 +14,7 @@ use crate::{
     datapath::{
         DatapathError,
         clock::{Clock, Now},
+        embryonic::Embryonic,
         pages::Pages,
         policy::{PolicyMaps, Tables},
         reading::Counters,
@@ -173,6 +174,16 @@ impl View {
         let table = Established::open(&self.instance.pins)?;
         let settings = self.maps.settings(self.posture.generation())?;
         Ok((table.live(settings.limits(), self.now.ticks)?, table.capacity()))
+    }
+
+    /// Flows that wait for their answer, and how many there may be.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn embryonic(&self) -> Result<(u64, u64), ControlError> {
+        let table = Embryonic::open(&self.instance.pins)?;
+        let settings = self.maps.settings(self.posture.generation())?;
+        Ok((table.waiting(settings.limits(), self.now.ticks)?, table.capacity()))
     }
 
     /// When the adoption window closes, if it is open.

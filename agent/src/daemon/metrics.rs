@@ -6,7 +6,7 @@ use std::{
     sync::atomic::AtomicU64,
 };
 
-use portreeve_common::Direction;
+use portreeve_common::{Direction, counter::FlowCounter};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -20,7 +20,8 @@ use crate::{
         protocol_name,
     },
     datapath::verify::Standing,
-    drift::{self, Kind},
+    drift::{self, Kind, Seen},
+    image::FlowMeta,
     instance::Instance,
     policy::{Catalogue, Rule, rule::Ports},
 };
@@ -37,13 +38,14 @@ type Labels = Vec<(String, String)>;
 pub fn text(instance: &Instance, catalogue: &Catalogue, guard: &Guard) -> Result<String, String> {
     let view = View::open(instance, catalogue).map_err(described)?;
     let mut registry = Registry::with_prefix("portreeve");
+    let read = Read::new(&view);
     let families = [
-        ("ports", ports(&view, &mut registry)),
+        ("ports", ports(&view, &read, &mut registry)),
         ("reasons", reasons(&view, &mut registry)),
-        ("flows", flows(&view, &mut registry)),
-        ("enforcement", enforcement(&view, &mut registry)),
+        ("flows", flows(&view, &read, &mut registry)),
+        ("enforcement", enforcement(&read, &mut registry)),
         ("state", state(&view, &mut registry)),
-        ("drift", drifts(&view, &mut registry)),
+        ("drift", drifts(&view, read, &mut registry)),
     ];
     for (family, result) in families {
         if let Err(error) = result {
@@ -55,6 +57,36 @@ pub fn text(instance: &Instance, catalogue: &Catalogue, guard: &Guard) -> Result
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_error: fmt::Error| "the metrics have no text form".to_owned())?;
     Ok(text)
+}
+
+/// What two families tell of: proving and reading take time, so it is done once a scrape.
+struct Read<'v> {
+    ports: Result<BTreeMap<PortKey, PortDrops>, String>,
+    flows: Result<Vec<(&'v FlowMeta, FlowCounter)>, String>,
+    standings: Result<Vec<(String, Direction, Standing)>, String>,
+}
+
+impl<'v> Read<'v> {
+    fn new(view: &'v View) -> Self {
+        Self {
+            ports: view.ports().map_err(described),
+            flows: view.flows().map_err(described),
+            standings: view.standings().map_err(described),
+        }
+    }
+
+    /// With what only drift asks for.
+    fn seen(self, view: &'v View) -> Result<Seen<'v>, String> {
+        let Self { ports, flows, standings } = self;
+        Ok(Seen {
+            standings: standings?,
+            holds: view.holds().map_err(described)?,
+            ports: ports?,
+            talkers: view.talkers().map_err(described)?,
+            flows: flows?,
+            listeners: drift::listeners().map_err(described)?,
+        })
+    }
 }
 
 fn counter(registry: &mut Registry, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, u64)>) {
@@ -77,9 +109,9 @@ fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn ports(view: &View, registry: &mut Registry) -> Result<(), String> {
-    let drops = view.ports().map_err(described)?;
-    let shown = bounded(&drops, &view.policy.rules);
+fn ports(view: &View, read: &Read<'_>, registry: &mut Registry) -> Result<(), String> {
+    let drops = read.ports.as_ref().map_err(Clone::clone)?;
+    let shown = bounded(drops, &view.policy.rules);
     let series = |count: fn(&PortDrops) -> u64| {
         shown.iter().map(move |((direction, protocol, port), drops)| {
             let pairs =
@@ -150,9 +182,9 @@ fn reasons(view: &View, registry: &mut Registry) -> Result<(), String> {
     Ok(())
 }
 
-fn flows(view: &View, registry: &mut Registry) -> Result<(), String> {
-    let flows = view.flows().map_err(described)?;
-    let of = |meta: &crate::image::FlowMeta| {
+fn flows(view: &View, read: &Read<'_>, registry: &mut Registry) -> Result<(), String> {
+    let flows = read.flows.as_ref().map_err(Clone::clone)?;
+    let of = |meta: &FlowMeta| {
         labels([("flow", &meta.flow), ("role", &meta.role), ("direction", meta.direction.name())])
     };
     let packets = flows.iter().map(|(meta, counter)| (of(meta), counter.passed.packets));
@@ -168,8 +200,8 @@ fn flows(view: &View, registry: &mut Registry) -> Result<(), String> {
     Ok(())
 }
 
-fn enforcement(view: &View, registry: &mut Registry) -> Result<(), String> {
-    let standings = view.standings().map_err(described)?;
+fn enforcement(read: &Read<'_>, registry: &mut Registry) -> Result<(), String> {
+    let standings = read.standings.as_ref().map_err(Clone::clone)?;
     let series = standings.iter().flat_map(|(interface, direction, standing)| {
         Standing::WORDS.into_iter().map(move |word| {
             let pairs = [("interface", interface.as_str()), ("direction", direction.name()), ("state", word)];
@@ -181,10 +213,13 @@ fn enforcement(view: &View, registry: &mut Registry) -> Result<(), String> {
 }
 
 fn state(view: &View, registry: &mut Registry) -> Result<(), String> {
-    let (entries, capacity) = view.established().map_err(described)?;
-    let table = || labels([("table", "established")]);
-    gauge(registry, "state_entries", "Live entries of a state table", [(table(), entries)]);
-    gauge(registry, "state_capacity", "Entries that a state table has room for", [(table(), capacity)]);
+    let established = view.established().map_err(described)?;
+    let embryonic = view.embryonic().map_err(described)?;
+    let tables = [("established", established), ("embryonic", embryonic)];
+    let entries = tables.map(|(table, (entries, _))| (labels([("table", table)]), entries));
+    let capacity = tables.map(|(table, (_, capacity))| (labels([("table", table)]), capacity));
+    gauge(registry, "state_entries", "Live entries of a state table", entries);
+    gauge(registry, "state_capacity", "Entries that a state table has room for", capacity);
     let happened = view.counters.happenings().map_err(described)?;
     let series = [
         (labels([("event", "established-full")]), happened.established_full),
@@ -195,8 +230,8 @@ fn state(view: &View, registry: &mut Registry) -> Result<(), String> {
     Ok(())
 }
 
-fn drifts(view: &View, registry: &mut Registry) -> Result<(), String> {
-    let findings = drift::findings(view).map_err(described)?;
+fn drifts(view: &View, read: Read<'_>, registry: &mut Registry) -> Result<(), String> {
+    let findings = drift::findings(view, &read.seen(view)?);
     let count = |kind: Kind| findings.iter().filter(|finding| finding.kind == kind).count() as u64;
     let series = Kind::ALL.into_iter().map(|kind| (labels([("kind", kind.name())]), count(kind)));
     gauge(registry, "drift_findings", "Where network, documents and kernel disagree", series);

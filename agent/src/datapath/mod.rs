@@ -10,6 +10,7 @@ pub mod link;
 pub mod pins;
 
 pub mod clock;
+pub mod embryonic;
 pub mod pages;
 pub mod policy;
 pub mod reading;

@@ -11,8 +11,7 @@ mod slots;
 
 pub mod simulation;
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt as _};
 use ipnet::IpNet;
 use portreeve_common::{
     Direction, Service,
@@ -20,7 +19,7 @@ use portreeve_common::{
     settings::{MAX_ETHERTYPES, Settings},
 };
 
-pub(crate) use self::service::{deferred, known_peers};
+pub(crate) use self::service::{deferred, known_addresses};
 pub use self::slots::FlowSlots;
 use self::{peers::Sets, service::Needs};
 use crate::policy::{

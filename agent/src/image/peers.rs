@@ -2,11 +2,12 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, hash_map::Entry},
     net::{IpAddr, Ipv4Addr},
     ops::Range,
 };
 
+use foldhash::{HashMap, HashMapExt as _};
 use ipnet::IpNet;
 use portreeve_common::{
     Address,

@@ -165,7 +165,15 @@ fn unresolved(names: &[String]) -> Option<String> {
 
 /// A rule's prefixes, with the addresses that its names are known to have; and the names that have none.
 pub(crate) fn known_peers(rule: &Rule, known: &BTreeMap<String, Vec<IpAddr>>) -> (Vec<IpNet>, Vec<String>) {
-    let Peers::Listed { prefixes, names } = &rule.peers else { return (Vec::new(), Vec::new()) };
+    known_addresses(&rule.peers, known)
+}
+
+/// As [`known_peers`], of peers without a rule.
+pub(crate) fn known_addresses(
+    peers: &Peers,
+    known: &BTreeMap<String, Vec<IpAddr>>,
+) -> (Vec<IpNet>, Vec<String>) {
+    let Peers::Listed { prefixes, names } = peers else { return (Vec::new(), Vec::new()) };
     let (mut prefixes, mut unknown) = (prefixes.clone(), Vec::new());
     for name in names {
         let before = prefixes.len();
@@ -188,29 +196,30 @@ fn is_meant(pattern: &str, name: &str) -> bool {
 
 /// Cuts overlapping ranges where one begins or ends: each piece has one list of rules.
 fn pieces(ranges: &[Range]) -> Vec<(RangeInclusive<u16>, Vec<usize>)> {
-    let mut cuts: BTreeMap<u32, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    let mut cuts: Vec<(u32, bool, usize)> = Vec::with_capacity(ranges.len() * 2);
     for (range, rule) in ranges {
-        cuts.entry((*range.start()).into()).or_default().0.push(*rule);
-        cuts.entry(u32::from(*range.end()) + 1).or_default().1.push(*rule);
+        cuts.push(((*range.start()).into(), true, *rule));
+        cuts.push((u32::from(*range.end()) + 1, false, *rule));
     }
-    let mut active: BTreeMap<usize, u32> = BTreeMap::new();
-    let mut pieces = Vec::new();
+    cuts.sort_unstable();
+    // In order; a rule whose ranges overlap stands there more than once.
+    let mut active: Vec<usize> = Vec::new();
+    let mut pieces = Vec::with_capacity(ranges.len());
     let mut from = 0;
-    for (at, (begin, end)) in cuts {
-        let last = u16::try_from(at.saturating_sub(1)).unwrap_or(u16::MAX);
-        if !active.is_empty() {
-            pieces.push((from..=last, active.keys().copied().collect()));
+    for (at, begins, rule) in cuts {
+        if at > from && !active.is_empty() {
+            let mut rules = active.clone();
+            rules.dedup();
+            let port = |at| u16::try_from(at).unwrap_or(u16::MAX);
+            pieces.push((port(from)..=port(at - 1), rules));
         }
-        for rule in begin {
-            *active.entry(rule).or_default() += 1;
+        from = at;
+        let place = active.partition_point(|other| *other < rule);
+        if begins {
+            active.insert(place, rule);
+        } else {
+            active.remove(place);
         }
-        for rule in end {
-            if let Some(count) = active.get_mut(&rule) {
-                *count -= 1;
-            }
-        }
-        active.retain(|_, count| *count > 0);
-        from = u16::try_from(at).unwrap_or(u16::MAX);
     }
     pieces
 }

@@ -1,7 +1,8 @@
 //! Which slot of the counters a flow has: the same one for as long as any other is left, so that totals survive.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::{HashMap, HashSet};
 use portreeve_common::class::{MAX_RULES, RuleId};
 use serde::{Deserialize, Serialize};
 
@@ -41,12 +42,12 @@ impl FlowSlots {
     /// More flows than slots; nothing has changed then.
     pub fn assign<'f>(&mut self, flows: impl Iterator<Item = &'f str>) -> Result<Vec<RuleId>, ImageError> {
         let flows: Vec<&str> = flows.collect();
-        let live: BTreeSet<&str> = flows.iter().copied().collect();
+        let live: HashSet<&str> = flows.iter().copied().collect();
         if live.len() > MAX_RULES as usize {
             return Err(ImageError::Flows { flows: live.len() });
         }
         self.removed.retain(|flow| !live.contains(flow.as_str()));
-        let known: BTreeSet<&str> = self.removed.iter().map(String::as_str).collect();
+        let known: HashSet<&str> = self.removed.iter().map(String::as_str).collect();
         let gone =
             self.slots.keys().filter(|flow| !live.contains(flow.as_str()) && !known.contains(flow.as_str()));
         let gone: Vec<String> = gone.cloned().collect();
@@ -65,7 +66,7 @@ impl FlowSlots {
 
     /// Slots for those that have none: unused ones first, then that of the flow that was removed first.
     fn give(&mut self, flows: &[&str]) -> Result<(), ImageError> {
-        let taken: BTreeSet<RuleId> = self.slots.values().copied().collect();
+        let taken: HashSet<RuleId> = self.slots.values().copied().collect();
         let mut unused = (0..).take(MAX_RULES as usize).filter(|slot| !taken.contains(slot));
         let mut removed = std::mem::take(&mut self.removed).into_iter();
         for flow in flows {

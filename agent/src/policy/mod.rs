@@ -8,6 +8,7 @@ pub mod pack;
 pub mod ports;
 pub mod resolve;
 pub mod rule;
+pub mod site;
 pub mod version;
 
 use std::path::Path;
@@ -17,7 +18,7 @@ use jiff::{Zoned, civil::Date};
 pub use self::{
     catalogue::Catalogue,
     host::{HostFile, permissions::permissions},
-    resolve::{Dormant, Policy},
+    resolve::{Dormant, Off, Policy},
     rule::Rule,
 };
 use crate::diagnostic::{Report, Severity};

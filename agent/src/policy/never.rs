@@ -6,8 +6,8 @@ use super::{
     Catalogue, HostFile,
     address::{Remote, show},
     host::{PeerList, RoleUse},
-    pack::{Never, Options, Pack, PeerRef, Protocol},
-    resolve::{Draft, SITE},
+    pack::{Never, Pack, PeerRef, Protocol},
+    resolve::{Draft, SITE, options},
     rule::{Peers, Service},
 };
 use crate::diagnostic::Report;
@@ -24,7 +24,7 @@ struct Forbidden<'p> {
 /// Reports every rule that a role of the same host rules out.
 pub(super) fn check(host: &HostFile, drafts: &[Draft], catalogue: &Catalogue, report: &mut Report) {
     for role in &host.roles {
-        for forbidden in forbidden(role, catalogue) {
+        for forbidden in forbidden(host, role, catalogue) {
             for draft in drafts {
                 if let Some(whom) = forbidden.hits(draft) {
                     forbidden.report(draft, &whom, report);
@@ -34,10 +34,10 @@ pub(super) fn check(host: &HostFile, drafts: &[Draft], catalogue: &Catalogue, re
     }
 }
 
-fn forbidden<'p>(used: &RoleUse, catalogue: &'p Catalogue) -> Vec<Forbidden<'p>> {
+fn forbidden<'p>(host: &HostFile, used: &RoleUse, catalogue: &'p Catalogue) -> Vec<Forbidden<'p>> {
     let Some(pack) = catalogue.pack(&used.pack) else { return Vec::new() };
     let Some(role) = pack.role(&used.role) else { return Vec::new() };
-    let options = Options::new(role, &used.options);
+    let options = options(host, used, pack, role);
     let nevers = pack.nevers.iter().filter(|never| never.role == used.role);
     nevers
         .map(|never| {

@@ -128,6 +128,19 @@ pub enum Need {
     Internal,
 }
 
+impl Need {
+    /// The word of outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Debug => "debug",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl Rule {
     /// Whether another rule is about exactly the same packets.
     #[must_use]

@@ -84,7 +84,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
     let policy = match policy::load(&args.host, &global.catalogue()?) {
         Ok(policy) => policy,
         Err(report) => {
-            output::show_report(&report);
+            output::show_refusal(&report, args.json);
             return Ok(ExitCode::from(FAILED));
         }
     };

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::packet::Packet;
 use crate::{
-    image::{Image, deferred, known_peers},
+    image::{Image, deferred, known_addresses},
     policy::{
-        Policy,
+        Dormant, Off, Policy,
         rule::{Local, Origin, Peers, Rule, Service},
     },
 };
@@ -22,8 +22,12 @@ pub(super) enum Differs {
     Carried,
     /// The remote end.
     Peer,
-    /// The flow is off.
+    /// The flow is off: an option has another value.
     Option,
+    /// The flow is off: this version of the product doesn't have it.
+    Version,
+    /// The flow is off: its last day has passed.
+    Expired,
     /// Who begins.
     Direction,
     /// TCP, UDP, or another.
@@ -62,21 +66,26 @@ pub(super) fn nearest<'p>(
         let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };
         Some(((differs, !hint, distance), nearest))
     });
-    let dormant = policy.dormant.iter().filter_map(|flow| {
-        let meant = flow.direction == packet.direction
-            && is_of(packet, &flow.service)
-            && has_port(packet, &flow.service);
-        let detail = format!("it is off: {}", flow.why);
-        let nearest = Nearest {
-            flow: &flow.flow,
-            role: &flow.role,
-            source: &flow.origin,
-            differs: Differs::Option,
-            detail,
-        };
-        meant.then_some(((Differs::Option, true, 0), nearest))
-    });
+    let dormant = policy.dormant.iter().filter_map(|flow| asleep(packet, policy, flow));
     active.chain(dormant).min_by_key(|(rank, _)| *rank).map(|(_, nearest)| nearest)
+}
+
+/// A flow that is off, if that is all that keeps the packet out. Whom it is for counts where somebody is named.
+fn asleep<'p>(packet: &Packet, policy: &Policy, flow: &'p Dormant) -> Option<(Rank, Nearest<'p>)> {
+    let named = flow.peers.as_ref().is_none_or(|peers| is_among(packet, peers, policy));
+    let meant = flow.direction == packet.direction
+        && is_of(packet, &flow.service)
+        && has_port(packet, &flow.service)
+        && named;
+    let differs = match flow.off {
+        Off::Peer => Differs::Peer,
+        Off::Option => Differs::Option,
+        Off::Version => Differs::Version,
+        Off::Expired => Differs::Expired,
+    };
+    let detail = format!("it is off: {}", flow.why);
+    let nearest = Nearest { flow: &flow.flow, role: &flow.role, source: &flow.origin, differs, detail };
+    meant.then_some(((differs, true, 0), nearest))
 }
 
 /// The rule of a flow that lets a packet pass: a flow may have several.
@@ -84,6 +93,9 @@ pub(super) fn passes_by<'p>(packet: &Packet, policy: &'p Policy, flow: &str) -> 
     let mut rules = policy.rules.iter().filter(|rule| rule.flow == flow);
     rules.find(|rule| Matches::of(packet, rule, policy).all())
 }
+
+/// What differs, whether the verdict doesn't name the flow, and how far the port is off.
+type Rank = (Differs, bool, u16);
 
 /// Which parts of a rule a packet has.
 struct Matches {
@@ -150,7 +162,6 @@ fn begins(direction: Direction) -> String {
 
 /// Whether the rule is about these two ends; a group and its senders are one.
 fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
-    let among = || known_peers(rule, &policy.host.names).0.iter().any(|net| net.contains(&packet.remote));
     let group = |address: &IpAddr| address.is_multicast() || *address == IpAddr::V4(Ipv4Addr::BROADCAST);
     let (_, destination) = packet.ends();
     let addressed = match rule.local {
@@ -158,7 +169,12 @@ fn is_between(packet: &Packet, rule: &Rule, policy: &Policy) -> bool {
         Local::Group(group) => destination == group,
         Local::Broadcast => destination == IpAddr::V4(Ipv4Addr::BROADCAST),
     };
-    addressed && (rule.peers == Peers::Any || among())
+    addressed && is_among(packet, &rule.peers, policy)
+}
+
+fn is_among(packet: &Packet, peers: &Peers, policy: &Policy) -> bool {
+    let known = || known_addresses(peers, &policy.host.names).0;
+    *peers == Peers::Any || known().iter().any(|net| net.contains(&packet.remote))
 }
 
 fn is_of(packet: &Packet, service: &Service) -> bool {

@@ -3,15 +3,10 @@
 pub mod judge;
 mod summary;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    net::IpAddr,
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{io, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::IpNet;
 use portreeve_common::Direction;
 use serde::Serialize;
@@ -30,10 +25,6 @@ use crate::{
 
 /// Lines are written in pieces of this many bytes.
 const PIECE: usize = 1 << 16;
-/// Packets between two looks at the time.
-const STRIDE: u64 = 1 << 14;
-/// How often progress is shown.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -82,7 +73,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> CliResult {
     let policy = match policy::load(&args.host, &global.catalogue()?) {
         Ok(policy) => policy,
         Err(report) => {
-            output::show_report(&report);
+            output::show_refusal(&report, args.json);
             return Ok(ExitCode::from(FAILED));
         }
     };
@@ -97,9 +88,9 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     let mut judge = judge(args, policy, &image)?;
     let mut summary = Summary::default();
     let mut lines = Lines::default();
-    let mut progress = Progress::new();
+    let progress = progress();
     let each = |frame: &Frame, direction, verdict| {
-        progress.passed(frame.number);
+        progress.set_position(frame.number);
         if args.json {
             lines.add(&Line::new(frame, direction, verdict, &image))?;
         } else {
@@ -108,7 +99,7 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
         Ok(())
     };
     let judged = judge_all(capture, &own, judge.as_mut(), each);
-    progress.end();
+    progress.finish_and_clear();
     // What was judged before an error is good.
     lines.print()?;
     if !args.json && (judged.is_ok() || !summary.is_empty()) {
@@ -185,30 +176,12 @@ impl Lines {
     }
 }
 
-/// Tells a terminal how far a long capture is.
-struct Progress {
-    shown: Option<Instant>,
-    used: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { shown: io::stderr().is_terminal().then(Instant::now), used: false }
+/// Tells a terminal how far a long capture is; nothing else is told.
+fn progress() -> ProgressBar {
+    let progress = ProgressBar::no_length();
+    // A wrong template is a mistake in the line itself: the plain bar says enough then.
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} packets, {per_sec}") {
+        progress.set_style(style);
     }
-
-    fn passed(&mut self, packets: u64) {
-        let Some(shown) = self.shown.filter(|_| packets.is_multiple_of(STRIDE)) else { return };
-        if shown.elapsed() >= PATIENCE {
-            // A terminal that takes nothing needs no progress.
-            let _written = write!(io::stderr(), "\r{packets} packets");
-            self.shown = Some(Instant::now());
-            self.used = true;
-        }
-    }
-
-    fn end(&self) {
-        if self.used {
-            let _written = write!(io::stderr(), "\r{:30}\r", "");
-        }
-    }
+    progress
 }

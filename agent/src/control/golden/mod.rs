@@ -12,7 +12,7 @@ use self::packet::Packet;
 use super::{ControlError, opened::Opened};
 use crate::{
     datapath::{pins::Hook, traced::Rehearsal},
-    image::known_peers,
+    image::known_addresses,
     policy::{
         Policy, Rule,
         rule::{Local, Peers, Ports, Service},
@@ -131,7 +131,7 @@ impl Reading<'_> {
         let candidates: Vec<IpAddr> = match &rule.peers {
             Peers::Any => ANYBODY.iter().filter_map(|text| text.parse().ok()).collect(),
             Peers::Listed { .. } => {
-                let (prefixes, _) = known_peers(rule, &self.policy.host.names);
+                let (prefixes, _) = known_addresses(&rule.peers, &self.policy.host.names);
                 prefixes.iter().flat_map(|net| [net.hosts().next(), net.hosts().nth(1)]).flatten().collect()
             }
         };
@@ -147,7 +147,7 @@ impl Reading<'_> {
         if rule.peers == Peers::Any {
             return Vec::new();
         }
-        let (prefixes, _) = known_peers(rule, &self.policy.host.names);
+        let (prefixes, _) = known_addresses(&rule.peers, &self.policy.host.names);
         let next = |net: &IpNet| match net.broadcast() {
             IpAddr::V4(last) => u32::from(last).checked_add(1).map(|next| IpAddr::V4(next.into())),
             IpAddr::V6(last) => u128::from(last).checked_add(1).map(|next| IpAddr::V6(next.into())),
@@ -197,7 +197,7 @@ fn is_service(service: &Service, packet: &Packet) -> bool {
 }
 
 fn is_peer(rule: &Rule, remote: IpAddr, names: &BTreeMap<String, Vec<IpAddr>>) -> bool {
-    rule.peers == Peers::Any || known_peers(rule, names).0.iter().any(|net| net.contains(&remote))
+    rule.peers == Peers::Any || known_addresses(&rule.peers, names).0.iter().any(|net| net.contains(&remote))
 }
 
 #[cfg(test)]

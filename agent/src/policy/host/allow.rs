@@ -1,10 +1,8 @@
 //! `[[allow]]`: a site's own flows, on top of the documents.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::net::{IpAddr, Ipv4Addr};
 
+use foldhash::{HashSet, HashSetExt as _};
 use jiff::civil::Date;
 use portreeve_common::Direction;
 
@@ -65,14 +63,15 @@ pub(super) fn read_all(
     report: &mut Report,
 ) -> Vec<Allow> {
     let mut allows = Vec::new();
-    let mut taken = BTreeSet::new();
+    let ids = catalogue.packs().flat_map(|pack| &pack.flows).map(|flow| flow.id.as_str());
+    let mut ids = Ids { documented: ids.collect(), taken: HashSet::with_capacity(tables.len()) };
     for (index, mut keys) in tables.into_iter().enumerate() {
         let at = keys.at();
         let id = keys.require("id", "add an id, like id = \"SITE-1\": counters go by it", report);
         let at = id.map_or(at, toml::Spanned::span);
         let id = id.and_then(|value| id_text(value, report));
         if let Some(id) = &id {
-            check_id(id, at.clone(), &mut taken, catalogue, report);
+            ids.check(id, at.clone(), report);
         }
         let rest = read(keys, at, today, report);
         allows.extend(id.zip(rest).map(|(id, allow)| Allow { id, position: index + 1, ..allow }));
@@ -80,13 +79,21 @@ pub(super) fn read_all(
     allows
 }
 
-fn check_id(id: &str, at: Span, taken: &mut BTreeSet<String>, catalogue: &Catalogue, report: &mut Report) {
-    if catalogue.documents(id) || id == PING_ID || id.starts_with(MANAGEMENT_ID) {
-        let message = format!("id `{id}` is a documented flow's");
-        report.error(at, message, "choose an id of the site's own, like \"SITE-1\"");
-    } else if !taken.insert(id.to_owned()) {
-        let message = format!("id `{id}` stands twice");
-        report.error(at, message, "give each [[allow]] its own id: counters go by it");
+/// Ids that an `[[allow]]` can't have.
+struct Ids<'c> {
+    documented: HashSet<&'c str>,
+    taken: HashSet<String>,
+}
+
+impl Ids<'_> {
+    fn check(&mut self, id: &str, at: Span, report: &mut Report) {
+        if self.documented.contains(id) || id == PING_ID || id.starts_with(MANAGEMENT_ID) {
+            let message = format!("id `{id}` is a documented flow's");
+            report.error(at, message, "choose an id of the site's own, like \"SITE-1\"");
+        } else if !self.taken.insert(id.to_owned()) {
+            let message = format!("id `{id}` stands twice");
+            report.error(at, message, "give each [[allow]] its own id: counters go by it");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A table of the host file whose keys are taken one by one; what is left over is unknown.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use toml::{
     Spanned,
@@ -16,18 +16,19 @@ pub(super) type Value<'t> = &'t Spanned<DeValue<'t>>;
 /// A table that is being read.
 pub(super) struct Keys<'t> {
     /// The words that errors use for this table.
-    what: String,
+    what: Cow<'static, str>,
     /// Where the table stands.
     at: Span,
-    entries: BTreeMap<&'t str, (Span, Value<'t>)>,
-    known: Vec<String>,
+    /// Few a table, so that looking at each is quicker than any index.
+    entries: Vec<(&'t str, Span, Value<'t>)>,
+    known: Vec<&'static str>,
 }
 
 impl<'t> Keys<'t> {
-    pub(super) fn new(what: impl Into<String>, at: Span, table: &'t DeTable<'t>) -> Self {
+    pub(super) fn new(what: impl Into<Cow<'static, str>>, at: Span, table: &'t DeTable<'t>) -> Self {
         let entry = |(key, value): (&'t Spanned<_>, Value<'t>)| {
-            let name: &std::borrow::Cow<'t, str> = key.get_ref();
-            (name.as_ref(), (key.span(), value))
+            let name: &Cow<'t, str> = key.get_ref();
+            (name.as_ref(), key.span(), value)
         };
         Self { what: what.into(), at, entries: table.iter().map(entry).collect(), known: Vec::new() }
     }
@@ -38,13 +39,19 @@ impl<'t> Keys<'t> {
     }
 
     /// Takes a key's value, and remembers that the key is known.
-    pub(super) fn take(&mut self, key: &str) -> Option<Value<'t>> {
-        self.known.push(key.into());
-        self.entries.remove(key).map(|(_, value)| value)
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
+        self.known.push(key);
+        let at = self.entries.iter().position(|(name, _, _)| *name == key)?;
+        Some(self.entries.remove(at).2)
     }
 
     /// Takes a key's value; reports the table if the key is missing.
-    pub(super) fn require(&mut self, key: &str, help: &str, report: &mut Report) -> Option<Value<'t>> {
+    pub(super) fn require(
+        &mut self,
+        key: &'static str,
+        help: &str,
+        report: &mut Report,
+    ) -> Option<Value<'t>> {
         let value = self.take(key);
         if value.is_none() {
             report.error(self.at(), format!("{} has no `{key}`", self.what), help);
@@ -53,7 +60,7 @@ impl<'t> Keys<'t> {
     }
 
     /// Takes a table.
-    pub(super) fn table(&mut self, key: &str, report: &mut Report) -> Option<Self> {
+    pub(super) fn table(&mut self, key: &'static str, report: &mut Report) -> Option<Self> {
         let value = self.take(key)?;
         let Some(table) = value.get_ref().as_table() else {
             let message = format!("`{key}` must be a table, not {}", type_name(value.get_ref()));
@@ -64,7 +71,7 @@ impl<'t> Keys<'t> {
     }
 
     /// Takes an array of tables.
-    pub(super) fn tables(&mut self, key: &str, report: &mut Report) -> Vec<Self> {
+    pub(super) fn tables(&mut self, key: &'static str, report: &mut Report) -> Vec<Self> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let help = format!("write [[{key}]] on a line of its own, once for each");
         let Some(array) = value.get_ref().as_array() else {
@@ -86,13 +93,13 @@ impl<'t> Keys<'t> {
 
     /// Every key that is left, with its own place; for tables whose keys are data.
     pub(super) fn rest(&mut self) -> impl Iterator<Item = (&'t str, Span, Value<'t>)> + use<'t> {
-        std::mem::take(&mut self.entries).into_iter().map(|(key, (at, value))| (key, at, value))
+        std::mem::take(&mut self.entries).into_iter()
     }
 
     /// Reports every key that nobody took.
     pub(super) fn finish(self, report: &mut Report) {
         let Self { what, at: _, entries, known } = self;
-        for (key, (at, _)) in entries {
+        for (key, at, _) in entries {
             report.error(at, format!("unknown key `{key}` in {what}"), suggest(key, &known, "keys"));
         }
     }

@@ -12,14 +12,17 @@ mod peers;
 pub mod permissions;
 mod role;
 mod settings;
+mod several;
 mod value;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use foldhash::{HashSet, HashSetExt as _};
 use ipnet::IpNet;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
+pub(in crate::policy) use self::several::{Listed, read_site};
 pub use self::{
     allow::Allow,
     machine::Machine,
@@ -229,9 +232,10 @@ fn sections(table: &DeTable<'_>, catalogue: &Catalogue, today: Date, report: &mu
 /// The prefixes of a list as they stand, once each, and its names.
 pub(crate) fn split(entries: impl IntoIterator<Item = super::address::Remote>) -> (Vec<IpNet>, Vec<String>) {
     let (mut prefixes, mut names) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
     for entry in entries {
         match entry {
-            super::address::Remote::Net(net) if !prefixes.contains(&net) => prefixes.push(net),
+            super::address::Remote::Net(net) if known.insert(net) => prefixes.push(net),
             super::address::Remote::Name(name) if !names.contains(&name) => names.push(name),
             super::address::Remote::Net(_) | super::address::Remote::Name(_) => {}
         }

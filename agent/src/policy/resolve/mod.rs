@@ -1,12 +1,12 @@
 //! From packs and a host file to rules, each with its source and the reason why it is on.
 
+mod dormant;
 mod gather;
 mod site;
 
 use std::net::IpAddr;
 
-use portreeve_common::Direction;
-
+pub use self::dormant::{Dormant, Off};
 use super::{
     Catalogue, HostFile,
     host::RoleUse,
@@ -31,23 +31,6 @@ pub struct Policy {
     pub dormant: Vec<Dormant>,
     /// The host file's text, with warnings only.
     pub report: Report,
-}
-
-/// A flow that is off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dormant {
-    /// Its id.
-    pub flow: String,
-    /// The role that has it, or `site`.
-    pub role: String,
-    /// As seen from this host.
-    pub direction: Direction,
-    /// With this host's ports.
-    pub service: Service,
-    /// Where it is written.
-    pub origin: Origin,
-    /// The condition that keeps it off, or the peer that is unset.
-    pub why: String,
 }
 
 /// A rule with what the checks on the whole host need.
@@ -86,11 +69,11 @@ pub(super) fn resolve(
     for used in &host.roles {
         let Some(pack) = catalogue.pack(&used.pack) else { continue };
         let Some(role) = pack.role(&used.role) else { continue };
-        let scope = Scope { pack, role, used, options: Options::new(role, &used.options) };
+        let scope = Scope { pack, role, used, options: options(&host, used, pack, role) };
         for flow in pack.flows_of(&role.name) {
             match scope.resolve(flow, &mut report) {
                 Ok(rules) => drafts.extend(rules),
-                Err(why) => dormant.push(scope.dormant(flow, why)),
+                Err(off) => dormant.push(*off),
             }
         }
     }
@@ -111,14 +94,26 @@ pub(super) fn resolve(
     Ok(Policy { host, rules: join_aliases(drafts), dormant, report })
 }
 
+/// The values of a role's options, with what another role of the host says of those that they share.
+pub(super) fn options<'p>(host: &HostFile, used: &RoleUse, pack: &'p Pack, role: &'p Role) -> Options<'p> {
+    let mut set = used.options.clone();
+    for name in pack.shared.iter().filter(|name| role.option(name).is_some()) {
+        let others = host.roles.iter().filter(|other| other.pack == used.pack);
+        if let Some(value) = others.filter_map(|other| other.options.get(name)).next() {
+            set.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    Options::new(role, &set)
+}
+
 impl Scope<'_> {
-    /// The rules of a flow, or why it has none.
-    fn resolve(&self, flow: &Flow, report: &mut Report) -> Result<Vec<Draft>, String> {
+    /// The rules of a flow, or what keeps it off.
+    fn resolve(&self, flow: &Flow, report: &mut Report) -> Result<Vec<Draft>, Box<Dormant>> {
         let judgement = flow.when.judge(&self.options);
         if !judgement.holds {
-            return Err(judgement.why);
+            return Err(Box::new(self.conditioned(flow, judgement.why)));
         }
-        let gathered = self.gather(flow)?;
+        let gathered = self.gather(flow).map_err(|why| Box::new(self.peerless(flow, why)))?;
         let mut why = judgement.why;
         if gathered.assumed {
             why.push_str("; unset peer reads as any");
@@ -145,17 +140,6 @@ impl Scope<'_> {
             local,
             peers,
             control_port: flow.control_port,
-            origin: self.origin(flow),
-            why,
-        }
-    }
-
-    fn dormant(&self, flow: &Flow, why: String) -> Dormant {
-        Dormant {
-            flow: flow.id.clone(),
-            role: self.role.name.clone(),
-            direction: flow.direction,
-            service: self.service(flow, None),
             origin: self.origin(flow),
             why,
         }
@@ -207,11 +191,19 @@ impl Scope<'_> {
 
 /// Lets one rule carry the ids of rows that repeat it.
 fn join_aliases(drafts: Vec<Draft>) -> Vec<Rule> {
-    let (aliases, mains): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.alias_of.is_some());
-    let mut rules: Vec<Rule> = mains.into_iter().map(|draft| draft.rule).collect();
+    let mut rules = Vec::with_capacity(drafts.len());
+    let mut aliases = Vec::new();
+    for draft in drafts {
+        if draft.alias_of.is_some() {
+            aliases.push(draft);
+        } else {
+            rules.push(draft.rule);
+        }
+    }
     for Draft { rule, alias_of, .. } in aliases {
-        let twin =
-            rules.iter_mut().find(|main| Some(&main.flow) == alias_of.as_ref() && main.same_packets(&rule));
+        let twin = rules
+            .iter_mut()
+            .find(|main: &&mut Rule| Some(&main.flow) == alias_of.as_ref() && main.same_packets(&rule));
         match twin {
             Some(twin) if !twin.aliases.contains(&rule.flow) => twin.aliases.push(rule.flow),
             Some(_) => {}

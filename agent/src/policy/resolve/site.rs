@@ -2,7 +2,7 @@
 
 use portreeve_common::Direction;
 
-use super::{Dormant, Draft, SITE, gather::listed};
+use super::{Dormant, Draft, Off, SITE, gather::listed};
 use crate::policy::{
     HostFile,
     host::{
@@ -84,7 +84,8 @@ pub(super) fn expired(allow: &Allow) -> Dormant {
     let why = allow.expires.map_or_else(String::new, |date| format!("expired on {date}"));
     let (flow, role) = (allow.id.clone(), SITE.into());
     let (direction, service) = (allow.direction, allow.service.clone());
-    Dormant { flow, role, direction, service, origin: allow_origin(allow), why }
+    let peers = (!allow.peers.is_empty()).then(|| site_peers(&allow.peers));
+    Dormant { flow, role, direction, service, peers, origin: allow_origin(allow), off: Off::Expired, why }
 }
 
 fn allow_origin(allow: &Allow) -> Origin {

@@ -3,6 +3,7 @@
 //! Every row is the median of ratios of interleaved rounds over several loads of the object; times alone say little on
 //! a shared machine.
 
+mod compile;
 mod frames;
 mod measure;
 mod policy;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
-use self::{measure::Measure, report::Report};
+use self::{compile::Compiler, measure::Measure, report::Report};
 
 /// What the benchmark takes.
 #[derive(Parser)]
@@ -33,14 +34,25 @@ struct Args {
     /// Where to write the figures as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
+    /// Only compile many flows, once
+    #[arg(long, hide = true)]
+    compile: Option<Compiler>,
+    /// Only what compiling costs
+    #[arg(long)]
+    compiling: bool,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if let Some(by) = args.compile {
+        return compile::one(by);
+    }
     ensure!(nix::unistd::geteuid().is_root(), "the benchmark loads programs into the kernel: it needs root");
     ensure!(args.loads > 0 && args.rounds > 0 && !args.rules.is_empty(), "nothing to measure");
     let mut report = Report::default();
-    for rules in &args.rules {
+    eprintln!("compiling");
+    report.beside(compile::all()?);
+    for rules in args.rules.iter().filter(|_| !args.compiling) {
         let (image, compiled) = policy::image(*rules)?;
         report.compiled(*rules, compiled);
         for load in 1..=args.loads {

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use portreeve::datapath::timed::Timing;
 use serde::Serialize;
 
+use super::compile::Compiled;
+
 /// What a figure is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Row {
@@ -23,6 +25,7 @@ pub(crate) struct Row {
 pub(crate) struct Report {
     rows: BTreeMap<Row, Vec<(f64, f64)>>,
     compiled: Vec<(usize, Duration)>,
+    beside: Vec<Compiled>,
     verified: BTreeMap<Timing, u32>,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct Figures {
     rows: Vec<Figure>,
     /// Rules and milliseconds from text to tables.
     compiled: Vec<(usize, f64)>,
+    /// 10,000 flows with 10,000 prefixes from text, beside `nft` checking the same.
+    beside: Vec<Compiled>,
     /// Instructions that the verifier followed.
     verified: BTreeMap<String, u32>,
 }
@@ -57,6 +62,11 @@ impl Report {
     /// How long a policy took from text to tables.
     pub(crate) fn compiled(&mut self, rules: usize, took: Duration) {
         self.compiled.push((rules, took));
+    }
+
+    /// Who compiled many flows, and how.
+    pub(crate) fn beside(&mut self, compiled: Vec<Compiled>) {
+        self.beside = compiled;
     }
 
     /// Instructions that the verifier followed.
@@ -75,6 +85,11 @@ impl Report {
         for (rules, took) in &self.compiled {
             println!("{rules} rules from text to tables: {:.1} ms", took.as_secs_f64() * 1e3);
         }
+        for Compiled { by, milliseconds, peak_mebibytes } in &self.beside {
+            println!(
+                "10000 flows with 10000 prefixes, {by}: {milliseconds:.1} ms, peak {peak_mebibytes:.1} MiB"
+            );
+        }
         for (timing, instructions) in &self.verified {
             println!("{timing:?}: the verifier followed {instructions} instructions");
         }
@@ -84,7 +99,12 @@ impl Report {
     pub(crate) fn json(&self) -> Figures {
         let compiled = self.compiled.iter().map(|(rules, took)| (*rules, took.as_secs_f64() * 1e3));
         let verified = self.verified.iter().map(|(timing, count)| (format!("{timing:?}"), *count));
-        Figures { rows: self.figures().collect(), compiled: compiled.collect(), verified: verified.collect() }
+        Figures {
+            rows: self.figures().collect(),
+            compiled: compiled.collect(),
+            beside: self.beside.clone(),
+            verified: verified.collect(),
+        }
     }
 
     fn figures(&self) -> impl Iterator<Item = Figure> {
@@ -102,7 +122,7 @@ fn nanoseconds(duration: Duration) -> f64 {
 }
 
 /// Of at least one value.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,103 +1,21 @@
-//! Where the network, the host file and the kernel disagree.
+//! Traffic that no document explains, with the flow that comes closest.
 
 use portreeve_common::{Direction, Reason, counter::Talker, number::protocol};
-use serde::Serialize;
 
+use super::{Finding, Kind, Seen};
 use crate::{
-    control::{ControlError, PortDrops, PortKey, View, protocol_name},
-    policy::rule::{Need, Peers, Ports, Rule, Service},
+    control::{PortDrops, PortKey, protocol_name},
+    policy::rule::{Peers, Ports, Rule, Service},
 };
 
 /// Peers that a finding names.
 const NAMED: usize = 3;
 
-/// What kind of disagreement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Traffic that no document names.
-    UndocumentedTraffic,
-    /// A documented flow that the product doesn't work without, and that nobody has used.
-    UnusedFlow,
-    /// The kernel doesn't hold what it should.
-    Kernel,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::UndocumentedTraffic, Self::UnusedFlow, Self::Kernel];
-
-    /// The word of outputs and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::UndocumentedTraffic => "undocumented-traffic",
-            Self::UnusedFlow => "unused-flow",
-            Self::Kernel => "kernel",
-        }
-    }
-}
-
-/// One disagreement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What kind.
-    pub kind: Kind,
-    /// What it is about: a port, a flow, an interface.
-    pub subject: String,
-    /// What was seen.
-    pub seen: String,
-    /// What the documents say that comes closest, or what should be.
-    pub expected: String,
-}
-
-/// All findings, the most telling first.
-///
-/// # Errors
-/// The kernel does not say.
-pub fn findings(view: &View) -> Result<Vec<Finding>, ControlError> {
-    let mut findings = kernel(view)?;
-    let talkers = view.talkers()?;
-    let mut ports: Vec<_> = view.ports()?.into_iter().collect();
+/// A finding for each port with drops, the most first.
+pub(super) fn findings(rules: &[Rule], seen: &Seen<'_>) -> Vec<Finding> {
+    let mut ports: Vec<_> = seen.ports.iter().collect();
     ports.sort_by_key(|(_, drops)| std::cmp::Reverse(drops.dropped + drops.would_drop));
-    for (key, drops) in ports {
-        findings.push(traffic(&view.policy.rules, key, drops, &talkers));
-    }
-    for (meta, counter) in view.flows()? {
-        if meta.need == Need::Required && counter.passed.packets == 0 {
-            findings.push(Finding {
-                kind: Kind::UnusedFlow,
-                subject: meta.flow.clone(),
-                seen: format!("no packet since {}", view.state.since.strftime("%Y-%m-%dT%H:%M:%SZ")),
-                expected: meta.origin.purpose.clone(),
-            });
-        }
-    }
-    Ok(findings)
-}
-
-fn kernel(view: &View) -> Result<Vec<Finding>, ControlError> {
-    let mut findings = Vec::new();
-    for (interface, direction, standing) in view.standings()? {
-        if !standing.is_good() {
-            let mode = view.posture.mode(direction).name();
-            findings.push(Finding {
-                kind: Kind::Kernel,
-                subject: format!("{interface} {direction}"),
-                seen: standing.to_string(),
-                expected: format!("{mode} on {interface}"),
-            });
-        }
-    }
-    if !view.holds()? {
-        findings.push(Finding {
-            kind: Kind::Kernel,
-            subject: format!("generation {}", view.posture.generation()),
-            seen: "the kernel's tables are not those that the last good policy compiles to".into(),
-            expected: format!("policy {}", view.digest()),
-        });
-    }
-    Ok(findings)
+    ports.into_iter().map(|(key, drops)| traffic(rules, *key, *drops, &seen.talkers)).collect()
 }
 
 fn traffic(rules: &[Rule], key: PortKey, drops: PortDrops, talkers: &[Talker]) -> Finding {
