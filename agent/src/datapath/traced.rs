@@ -155,7 +155,8 @@ fn ask(
     }
     let failed = |error| failed("TRACE", error);
     trace.set(0, Trace::at(now, length), 0).map_err(failed)?;
-    let program = ebpf.program(hook.program()).ok_or(DatapathError::Missing(hook.program()))?;
+    let name = hook.asked_program();
+    let program = ebpf.program(name).ok_or(DatapathError::Missing(name))?;
     run(program, frame, hook, 1)?;
     let answer = trace.get(&0, 0).map_err(failed)?;
     Ok((answer.reason().ok_or(DatapathError::Silent)?, answer.rule()))
