@@ -14,5 +14,7 @@ pub mod datapath;
 pub mod control;
 pub mod instance;
 
+mod crash;
+
 pub mod daemon;
 pub mod drift;

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use portreeve::cli::{
-    Cli, Command, FAILED, check, completions, drift, drops, explain, flows, man, modes, output, packs,
-    replay, rules, run, status, top,
+    Cli, Command, FAILED, apply, check, completions, confirm, drift, drops, explain, flows, man, modes,
+    output, packs, plan, replay, rules, run, status, top,
 };
-use portreeve_common::switch::Mode;
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
@@ -24,8 +23,12 @@ fn main() -> ExitCode {
         Command::Drops(args) => drops::run(&global, &args),
         Command::Drift(args) => drift::run(&global, &args),
         Command::Top(args) => top::run(&global, &args),
-        Command::Observe(args) => modes::run(&global, &args, Mode::Observe),
-        Command::Enforce(args) => modes::run(&global, &args, Mode::Enforce),
+        Command::Plan(args) => plan::run(&global, &args),
+        Command::Apply(args) => apply::run(&global, &args),
+        Command::Confirm(args) => confirm::confirm(&global, &args),
+        Command::Rollback(args) => confirm::rollback(&global, &args),
+        Command::Observe(args) => modes::observe(&global, &args),
+        Command::Enforce(args) => modes::enforce(&global, &args),
         Command::Detach(args) => modes::detach(&global, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -309,7 +309,7 @@ impl FlowState {
     pub const fn lives(&self, limits: &Limits, now: u64) -> bool {
         let kind = self.standing >> mark::KIND_SHIFT & 3;
         // Only TCP, whose kind is 0, ever closes.
-        let kind = if self.is(mark::ENDS) { kind | self.closing() * Limits::CLOSING } else { kind };
+        let kind = if self.is(mark::ENDS) { kind | (self.closing() * Limits::CLOSING) } else { kind };
         // A clock that runs behind another CPU's has not passed it.
         now <= self.seen.saturating_add(limits.idle(kind))
     }

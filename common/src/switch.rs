@@ -72,6 +72,12 @@ impl Posture {
         if self.0 & bit != 0 { Mode::Enforce } else { Mode::Observe }
     }
 
+    /// The modes of this one for another generation.
+    #[must_use]
+    pub const fn as_generation(self, generation: u16) -> Self {
+        Self::new(generation, self.mode(Direction::Ingress), self.mode(Direction::Egress))
+    }
+
     /// 1 where a drop of this direction only would have been one, else 0: a number, since the kernel has no use for
     /// the branch that an enum makes.
     #[inline(always)]
@@ -113,6 +119,12 @@ impl Switch {
     pub const fn until(current: Posture, previous: Posture, deadline: u64) -> Self {
         let deadline = (deadline >> Self::DEADLINE_SHIFT) + 1;
         Self(Self::settled(current, previous).0 | deadline << 32)
+    }
+
+    /// Other postures, and the deadline as it is.
+    #[must_use]
+    pub const fn with(self, latest: Posture, previous: Posture) -> Self {
+        Self(self.0 >> 32 << 32 | Self::settled(latest, previous).0)
     }
 
     /// As it lies in the kernel's map.
@@ -178,6 +190,7 @@ mod tests {
         assert_eq!(OLD.mode(Direction::Ingress), Mode::Enforce);
         assert_eq!(OLD.mode(Direction::Egress), Mode::Observe);
         assert_eq!(OLD.with(Direction::Egress, Mode::Enforce), Posture::new(6, Mode::Enforce, Mode::Enforce));
+        assert_eq!(OLD.as_generation(9), Posture::new(9, Mode::Enforce, Mode::Observe));
         assert_eq!(Posture::new(16_384, Mode::Observe, Mode::Observe).generation(), 0);
     }
 
@@ -187,6 +200,8 @@ mod tests {
         assert_eq!(switch.posture(|| 1_000), NEW);
         assert_eq!(switch.posture(|| switch.deadline().unwrap() - 1), NEW);
         assert_eq!(switch.posture(|| switch.deadline().unwrap()), OLD);
+        let eased = switch.with(OLD, OLD);
+        assert_eq!((eased.deadline(), eased.latest()), (switch.deadline(), OLD));
         assert!(switch.deadline().unwrap() - 1_000 <= 16);
     }
 

@@ -9,5 +9,6 @@ pub mod step;
 
 pub mod case;
 
+pub mod gateway;
 pub mod lab;
 pub mod traffic;

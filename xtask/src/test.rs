@@ -66,7 +66,9 @@ struct Total {
 impl Total {
     /// The suites that need root, with the agent that they run.
     fn privileged(&mut self, args: &Args) -> Result<()> {
-        if let Err(error) = cargo::run(cargo::command("build").args(["--package", "portreeve"])) {
+        // The agent that the suites run can be told to die at any of its writes.
+        let agent = ["--package", "portreeve", "--features", "portreeve/crash-points"];
+        if let Err(error) = cargo::run(cargo::command("build").args(agent)) {
             self.broken.push(format!("privileged suites: {error:#}"));
             return Ok(());
         }

@@ -1,7 +1,9 @@
 //! What users type: one file a command, each with its arguments and a `run` that returns the exit code.
 
+pub mod apply;
 pub mod check;
 pub mod completions;
+pub mod confirm;
 pub mod drift;
 pub mod drops;
 pub mod explain;
@@ -9,6 +11,7 @@ pub mod flows;
 pub mod man;
 pub mod modes;
 pub mod packs;
+pub mod plan;
 pub mod replay;
 pub mod rules;
 pub mod run;
@@ -131,6 +134,22 @@ Examples:
   portreeve drift
   portreeve drift --html drift.html")]
     Drift(drift::DriftArgs),
+    /// Show what a host file would change, and which live connections it would cut
+    #[command(after_help = "\
+Examples:
+  portreeve plan host.toml
+  portreeve plan host.toml --json")]
+    Plan(plan::PlanArgs),
+    /// Make a host file's policy current, with one store
+    #[command(after_help = "\
+Examples:
+  portreeve apply host.toml
+  portreeve apply host.toml --confirm-within 120s    # then `portreeve confirm`, or it goes back by itself")]
+    Apply(apply::ApplyArgs),
+    /// Keep the change that waits for its confirmation
+    Confirm(confirm::ConfirmArgs),
+    /// Go back to the policy before
+    Rollback(confirm::RollbackArgs),
     /// Show flows and drops as they happen
     #[command(after_help = "\
 Examples:
@@ -138,13 +157,13 @@ Examples:
   portreeve top --json --interval 10 >> flows.jsonl")]
     Top(top::TopArgs),
     /// Count what would be dropped, and let it pass
-    Observe(modes::ModeArgs),
+    Observe(modes::ObserveArgs),
     /// Drop what is not documented
     #[command(after_help = "\
 Examples:
   portreeve enforce ingress    # egress goes on as it is
   portreeve enforce")]
-    Enforce(modes::ModeArgs),
+    Enforce(modes::EnforceArgs),
     /// Take everything off
     Detach(modes::DetachArgs),
     /// Print what a shell needs to complete commands and flags
@@ -231,8 +250,12 @@ impl Command {
             | Self::Flows(flows::FlowsArgs { json })
             | Self::Drops(drops::DropsArgs { json, .. })
             | Self::Drift(drift::DriftArgs { json, .. })
+            | Self::Plan(plan::PlanArgs { json, .. })
             | Self::Top(top::TopArgs { json, .. }) => *json,
             Self::Run(_)
+            | Self::Apply(_)
+            | Self::Confirm(_)
+            | Self::Rollback(_)
             | Self::Observe(_)
             | Self::Enforce(_)
             | Self::Detach(_)

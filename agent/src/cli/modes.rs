@@ -8,12 +8,23 @@ use portreeve_common::{Direction, switch::Mode};
 use super::{CliResult, Global, output, running, status};
 use crate::control;
 
-/// Arguments of `observe` and `enforce`.
+/// Arguments of `observe`.
 #[derive(Debug, Args)]
-pub struct ModeArgs {
+pub struct ObserveArgs {
     /// Only this direction
     #[arg(value_enum)]
     pub direction: Option<Way>,
+}
+
+/// Arguments of `enforce`.
+#[derive(Debug, Args)]
+pub struct EnforceArgs {
+    /// Only this direction
+    #[arg(value_enum)]
+    pub direction: Option<Way>,
+    /// Even if the last observation saw packets of required flows that would be dropped
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `detach`.
@@ -38,14 +49,26 @@ impl From<Way> for Direction {
     }
 }
 
-/// Sets the mode, and says what stands then.
+/// Lets drops pass, and says what stands then.
 ///
 /// # Errors
 /// The instance is not there.
-pub fn run(global: &Global, args: &ModeArgs, mode: Mode) -> CliResult {
+pub fn observe(global: &Global, args: &ObserveArgs) -> CliResult {
+    set(global, args.direction, Mode::Observe, false)
+}
+
+/// Drops what is not documented, and says what stands then.
+///
+/// # Errors
+/// The instance is not there, or required flows would be cut.
+pub fn enforce(global: &Global, args: &EnforceArgs) -> CliResult {
+    set(global, args.direction, Mode::Enforce, args.force)
+}
+
+fn set(global: &Global, way: Option<Way>, mode: Mode, force: bool) -> CliResult {
     let instance = global.instance();
-    let directions = args.direction.map_or(Direction::ALL.to_vec(), |way| vec![way.into()]);
-    control::set_modes(&instance, &global.catalogue()?, &directions, mode)?;
+    let directions = way.map_or(Direction::ALL.to_vec(), |way| vec![way.into()]);
+    control::set_modes(&instance, &global.catalogue()?, &directions, mode, force)?;
     let view = running::open(global)?;
     for (interface, direction, standing) in view.standings()? {
         output::print(&format!("{interface} {direction}: {standing}\n"))?;

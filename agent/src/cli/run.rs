@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{CliResult, Global};
-use crate::{control, daemon, policy};
+use crate::{
+    control::{self, guard::Guard},
+    daemon, policy,
+};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -16,6 +19,9 @@ pub struct RunArgs {
     /// Where to serve /metrics, or `off`
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9469", value_parser = address)]
     pub metrics: Metrics,
+    /// Only report what another hand has changed in the kernel
+    #[arg(long)]
+    pub no_repair: bool,
 }
 
 /// Where metrics are served.
@@ -34,8 +40,9 @@ pub fn run(global: &Global, args: &RunArgs) -> CliResult {
         return Err(control::ControlError::Policy(report).into());
     }
     let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
-    let started = control::start(&instance, &catalogue, args.host.as_deref())?;
-    daemon::run(&instance, &catalogue, started, args.metrics.0)?;
+    control::start(&instance, &catalogue, args.host.as_deref())?;
+    let guard = if args.no_repair { Guard::hands_off() } else { Guard::default() };
+    daemon::run(&instance, &catalogue, guard, args.metrics.0)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -53,6 +53,9 @@ pub struct StatusJson {
     pub dropped: u64,
     /// Packets that would have been dropped.
     pub would_drop: u64,
+    /// Until when the change in force may be confirmed; absent when none waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_until: Option<Timestamp>,
     /// When the adoption window closes; absent when it is shut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopting_until: Option<Timestamp>,
@@ -125,6 +128,7 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
         happenings: view.counters.happenings()?,
         dropped: reasons.iter().map(|count| count.dropped.packets).sum(),
         would_drop: reasons.iter().map(|count| count.would_drop.packets).sum(),
+        confirm_until: view.pending(),
         adopting_until: view.adopting_until()?,
     })
 }
@@ -147,6 +151,12 @@ fn text(status: &StatusJson) -> String {
         status.dropped,
         status.would_drop,
     );
+    if let Some(until) = status.confirm_until {
+        text.push_str(&format!(
+            "unconfirmed goes back by itself at {}: `portreeve confirm`\n",
+            seconds(until)
+        ));
+    }
     if let Some(until) = status.adopting_until {
         text.push_str(&format!("adopting    connections that live already, until {}\n", seconds(until)));
     }

@@ -1,14 +1,35 @@
 //! What commands and the daemon do to an instance: start it, change it, look at it. All of it under its lock.
 
-mod modes;
+mod opened;
 mod start;
+
+mod change;
+mod generation;
+mod golden;
+
+mod cover;
+mod modes;
+
+pub mod connections;
+pub mod plan;
+pub mod readiness;
+
+pub mod guard;
 mod view;
 
+use std::fmt;
+
+use jiff::Timestamp;
 use portreeve_common::{Direction, switch};
 
+use self::readiness::WouldCut;
+
 pub use self::{
-    modes::{detach, set_modes},
-    start::{Started, cover_again, is_attached, protect, protect_again, start},
+    change::{Applied, Wish, apply, confirm, rollback},
+    golden::Mismatch,
+    modes::{detach, on_stop, set_modes},
+    plan::plan,
+    start::start,
     view::{PortDrops, PortKey, ReasonCount, View, protocol_name},
 };
 use crate::{
@@ -40,11 +61,64 @@ pub enum ControlError {
     /// No interface to cover.
     #[error("the host file names no interface that is there: list some under [host] interfaces")]
     NoInterfaces,
-    /// Maps without the state that belongs to them.
+    /// The kernel has a generation that nobody remembers.
+    #[error("generation {0} is not remembered: `portreeve apply HOST.toml` makes a policy current")]
+    Unknown(u16),
+    /// It was done, and could not be written down.
+    #[error("it was done, but can't be remembered: the next command or start of the daemon tries again")]
+    Unremembered(#[source] InstanceError),
+    /// Another change waits.
     #[error(
-        "{0} has maps, but the state that belongs to them is missing: `portreeve detach` takes them off, then start again"
+        "a change waits for its confirmation until {0}: `portreeve confirm` or `portreeve rollback` first"
     )]
-    Orphaned(String),
+    Pending(Timestamp),
+    /// None waits.
+    #[error("nothing waits for its confirmation: generation {0} is in force")]
+    NothingPending(u16),
+    /// None before.
+    #[error("nothing to go back to: generation {0} is in force, and none before it is kept")]
+    NothingBefore(u16),
+    /// Beyond what the switch holds.
+    #[error(
+        "this machine has run for too long for a deadline: apply without --confirm-within, or restart it"
+    )]
+    Deadline,
+    /// Loaded programs judge otherwise than the rules read.
+    #[error("the compiled policy judges otherwise than its rules say, and nothing was changed: {}", list(.0))]
+    Golden(Vec<Mismatch>),
+    /// The session that asks.
+    #[error("this would cut the session that you are typing in ({0}): allow it, or say --cut-me-off")]
+    OwnSession(String),
+    /// Required flows.
+    #[error("required flows would be cut, and nothing was changed:\n{}\nsay --force if that is meant", lines(.0))]
+    WouldCut(Vec<WouldCut>),
+    /// The sockets of this host.
+    #[error("cannot list the sockets of this host")]
+    Sockets(#[source] procfs::ProcError),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flow, packet, said } = self;
+        write!(f, "'{packet}' of {flow} is {said}")
+    }
+}
+
+/// Mismatches that a message names.
+const NAMED: usize = 5;
+
+fn list(mismatches: &[Mismatch]) -> String {
+    let named: Vec<_> = mismatches.iter().take(NAMED).map(ToString::to_string).collect();
+    format!("{} ({} in all)", named.join(", "), mismatches.len())
+}
+
+fn lines(found: &[WouldCut]) -> String {
+    found.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n")
+}
+
+/// An error with all that it comes from, for logs.
+pub(crate) fn described(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }
 
 /// The kernel's word for a mode of the host file.

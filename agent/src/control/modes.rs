@@ -3,50 +3,61 @@
 use jiff::Timestamp;
 use portreeve_common::{
     Direction,
-    switch::{Mode, Switch},
+    switch::{Mode, Posture},
 };
 
-use super::ControlError;
+use super::{ControlError, opened::Opened, readiness};
 use crate::{
-    datapath::{clock::Clock, policy::PolicyMaps},
     instance::Instance,
-    policy::{self, Catalogue, host::StateLimits},
+    policy::{
+        Catalogue,
+        host::{OnStop, StateLimits},
+    },
 };
 
-/// Sets the mode of these directions with one store. At the first enforcement the adoption window opens.
+/// Sets the mode of these directions with one store, for the policy in force and for the one to go back to. At the
+/// first enforcement the adoption window opens.
 ///
 /// # Errors
-/// The instance is not there, or its maps can't be written.
+/// The instance is not there, or its maps can't be written. To enforce is refused while a change waits for its
+/// confirmation, and unless `force` says so while required flows would be dropped.
 pub fn set_modes(
     instance: &Instance,
     catalogue: &Catalogue,
     directions: &[Direction],
     mode: Mode,
+    force: bool,
 ) -> Result<(), ControlError> {
-    let _lock = instance.lock()?;
-    let mut state = instance.running()?;
-    let mut maps = PolicyMaps::open(&instance.pins)?;
-    let now = Clock::open(&instance.pins)?.now(state.ticks_per_second)?;
-    let switch = maps.switch()?;
-    let current = switch.posture(|| now.ticks);
-    let next = directions.iter().fold(current, |posture, direction| posture.with(*direction, mode));
-    if mode == Mode::Enforce && !state.enforced {
-        state.enforced = true;
-        let adoption = policy::load_trusted(&instance.host_file(), catalogue)
-            .map_or(StateLimits::default().adoption, |policy| policy.host.state.adoption);
-        let settings = maps.settings(current.generation())?.adopting_until(now.after(adoption));
-        maps.set_settings(current.generation(), &settings)?;
-    }
-    for direction in directions {
-        if current.mode(*direction) != mode {
-            state.changed.insert(direction.name().into(), Timestamp::now());
+    let mut opened = Opened::running(instance, catalogue)?;
+    let (switch, current) = (opened.switch(), opened.posture());
+    let changing: Vec<_> =
+        directions.iter().copied().filter(|direction| current.mode(*direction) != mode).collect();
+    if mode == Mode::Enforce {
+        opened.refuse_pending()?;
+        if !force {
+            let policy = opened.policy(current)?;
+            let protected = opened.record(current).map(|record| record.protected.clone()).unwrap_or_default();
+            readiness::refuse(&opened, &policy, &protected, &changing)?;
         }
     }
-    instance.remember(&state)?;
-    if next != current {
-        maps.set_switch(Switch::settled(next, switch.previous()))?;
+    let with = |posture: Posture| {
+        directions.iter().fold(posture, |posture, direction| posture.with(*direction, mode))
+    };
+    let (latest, previous) = (with(switch.latest()), with(switch.previous()));
+    if mode == Mode::Enforce && !opened.state.enforced {
+        opened.state.enforced = true;
+        let adoption = opened
+            .policy(current)
+            .map_or(StateLimits::default().adoption, |policy| policy.host.state.adoption);
+        let settings = opened.maps.settings(current.generation())?.adopting_until(opened.now.after(adoption));
+        opened.maps.set_settings(current.generation(), &settings)?;
     }
-    Ok(())
+    for direction in changing {
+        opened.state.changed.insert(direction.name().into(), Timestamp::now());
+    }
+    // To observe cuts nothing: it waits for nobody, and a deadline stays.
+    let next = switch.with(latest, previous);
+    if next == switch { Ok(opened.finish()?) } else { opened.store(next) }
 }
 
 /// Takes everything off: links, programs, maps. The last good policy's host file stays.
@@ -56,7 +67,16 @@ pub fn set_modes(
 pub fn detach(instance: &Instance) -> Result<bool, ControlError> {
     let _lock = instance.lock()?;
     let there = instance.pins.root().exists();
-    instance.pins.remove_all()?;
+    // Forgotten first: nobody takes for a fault what is left while this is at work, or when it is cut short.
     instance.forget()?;
+    instance.pins.remove_all()?;
     Ok(there)
+}
+
+/// What the host file in force says of the agent's end; to go on is the safe answer.
+#[must_use]
+pub fn on_stop(instance: &Instance, catalogue: &Catalogue) -> OnStop {
+    let opened = Opened::running(instance, catalogue);
+    let policy = opened.and_then(|opened| opened.policy(opened.posture()));
+    policy.map_or(OnStop::Keep, |policy| policy.host.enforcement.on_stop)
 }

@@ -1,15 +1,15 @@
 //! A running instance as commands and metrics see it, from its pins and its state alone.
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{cell::OnceCell, collections::BTreeMap, thread, time::Duration};
 
 use jiff::Timestamp;
 use portreeve_common::{
     Direction, Reason, Service,
     counter::{FlowCounter, Talker, Tally},
-    switch::{Mode, Posture},
+    switch::{Mode, Posture, Switch},
 };
 
-use super::ControlError;
+use super::{ControlError, opened::compiled};
 use crate::{
     datapath::{
         DatapathError,
@@ -23,7 +23,7 @@ use crate::{
     },
     image::{FlowMeta, Image},
     instance::{Instance, State},
-    policy::{self, Catalogue, Policy},
+    policy::{Catalogue, Policy},
 };
 
 /// Everything that is open for reading.
@@ -43,6 +43,7 @@ pub struct View {
     /// The counters.
     pub counters: Counters,
     maps: PolicyMaps,
+    switch: Switch,
     pages: OnceCell<Pages>,
 }
 
@@ -79,13 +80,14 @@ impl View {
     /// # Errors
     /// It is not there, or its policy can't be read.
     pub fn open(instance: &Instance, catalogue: &Catalogue) -> Result<Self, ControlError> {
-        let mut state = instance.running()?;
-        let policy = policy::load_trusted(&instance.host_file(), catalogue).map_err(ControlError::Policy)?;
-        let nets = state.protected.clone();
-        let image = Image::compile(&policy, &nets, &mut state.flows, state.ticks_per_second.into())?;
-        let maps = PolicyMaps::open(&instance.pins)?;
+        let (mut state, maps, switch) = agreed(instance)?;
         let now = Clock::open(&instance.pins)?.now(state.ticks_per_second)?;
-        let posture = maps.switch()?.posture(|| now.ticks);
+        let posture = switch.posture(|| now.ticks);
+        // Of a word that is not ours the policy is not known: then what should be in force is shown, and that it isn't.
+        let meant = if state.record(posture).is_some() { posture } else { state.settled() };
+        let policy = compiled(&state, meant.generation(), catalogue)?;
+        let protected = state.record(meant).map(|record| record.protected.clone()).unwrap_or_default();
+        let image = Image::compile(&policy, &protected, &mut state.flows, state.ticks_per_second.into())?;
         let counters = Counters::open(&instance.pins)?;
         Ok(Self {
             instance: instance.clone(),
@@ -96,6 +98,7 @@ impl View {
             now,
             counters,
             maps,
+            switch,
             pages: OnceCell::new(),
         })
     }
@@ -109,10 +112,15 @@ impl View {
         // Under the lock no command changes the mode between the question and the proof.
         let posture = self.maps.switch()?.posture(|| self.now.ticks);
         let mut standings = Vec::new();
-        for name in self.state.interfaces.keys() {
+        for (name, cover) in &self.state.interfaces {
             let slot = self.state.slots.get(name).copied().unwrap_or_default();
             for direction in Direction::ALL {
-                let standing = verify::standing(&self.instance.pins, name, slot, direction, posture)?;
+                let standing = verify::standing(&self.instance.pins, name, slot, cover, direction, posture)?;
+                let standing = if self.is_ours() || !standing.is_good() {
+                    standing
+                } else {
+                    Standing::Degraded("the switch was changed by another hand".into())
+                };
                 standings.push((name.clone(), direction, standing));
             }
         }
@@ -135,6 +143,19 @@ impl View {
             add(&rule.peers.to_string());
         }
         format!("{hash:016x}")
+    }
+
+    /// Until when a change may be confirmed, if one waits for that.
+    #[must_use]
+    pub fn pending(&self) -> Option<Timestamp> {
+        let deadline = self.switch.deadline().filter(|_| self.posture == self.switch.latest());
+        deadline.map(|tick| self.now.time_of(tick))
+    }
+
+    /// Whether the switch has the word that was stored last; else another hand has changed it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.state.switch == self.switch.word() || self.state.intent == Some(self.switch.word())
     }
 
     /// Whether the tables in force are exactly those that the policy compiles to.
@@ -243,6 +264,25 @@ impl View {
         let place = |meta: &FlowMeta| self.policy.rules.iter().position(|rule| rule.flow == meta.flow);
         flows.sort_by_key(|(meta, _)| place(meta));
         Ok(flows)
+    }
+}
+
+/// State and switch as they belong together. Between the two stores of a change, which take milliseconds, the state has
+/// both generations; so only a word that the state does not know is asked for again.
+fn agreed(instance: &Instance) -> Result<(State, PolicyMaps, Switch), ControlError> {
+    const ATTEMPTS: u32 = 20;
+    const GLANCE: Duration = Duration::from_millis(10);
+    let mut attempt = 1;
+    loop {
+        let state = instance.running()?;
+        let maps = PolicyMaps::open(&instance.pins)?;
+        let switch = maps.switch()?;
+        let known = [switch.latest(), switch.previous()].map(|posture| state.record(posture).is_some());
+        if known == [true; 2] || attempt == ATTEMPTS {
+            return Ok((state, maps, switch));
+        }
+        attempt += 1;
+        thread::sleep(GLANCE);
     }
 }
 

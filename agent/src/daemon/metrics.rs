@@ -14,7 +14,11 @@ use prometheus_client::{
 };
 
 use crate::{
-    control::{PortDrops, PortKey, View, protocol_name},
+    control::{
+        PortDrops, PortKey, View, described,
+        guard::{Fault, Guard},
+        protocol_name,
+    },
     datapath::verify::Standing,
     drift::{self, Kind, Seen},
     image::FlowMeta,
@@ -31,7 +35,7 @@ type Labels = Vec<(String, String)>;
 ///
 /// # Errors
 /// Why there are none, in a sentence.
-pub fn text(instance: &Instance, catalogue: &Catalogue) -> Result<String, String> {
+pub fn text(instance: &Instance, catalogue: &Catalogue, guard: &Guard) -> Result<String, String> {
     let view = View::open(instance, catalogue).map_err(described)?;
     let mut registry = Registry::with_prefix("portreeve");
     let read = Read::new(&view);
@@ -49,6 +53,7 @@ pub fn text(instance: &Instance, catalogue: &Catalogue) -> Result<String, String
         }
     }
     policy(&view, &mut registry);
+    faults(guard, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_error: fmt::Error| "the metrics have no text form".to_owned())?;
     Ok(text)
@@ -82,10 +87,6 @@ impl<'v> Read<'v> {
             listeners: drift::listeners().map_err(described)?,
         })
     }
-}
-
-fn described(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    format!("{:#}", anyhow::Error::new(error))
 }
 
 fn counter(registry: &mut Registry, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, u64)>) {
@@ -240,8 +241,24 @@ fn drifts(view: &View, read: Read<'_>, registry: &mut Registry) -> Result<(), St
 fn policy(view: &View, registry: &mut Registry) {
     let generation = u64::from(view.posture.generation());
     gauge(registry, "policy_generation", "The generation in force", [(labels([]), generation)]);
+    gauge(
+        registry,
+        "policy_pending",
+        "1 while a change waits for its confirmation",
+        [(labels([]), u64::from(view.pending().is_some()))],
+    );
     let digest = [(labels([("digest", &view.digest())]), 1)];
     gauge(registry, "policy_info", "The policy in force", digest);
+}
+
+fn faults(guard: &Guard, registry: &mut Registry) {
+    let of = |fault: Fault| labels([("kind", fault.name())]);
+    let repaired =
+        Fault::ALL.into_iter().map(|fault| (of(fault), guard.repaired.get(&fault).copied().unwrap_or(0)));
+    counter(registry, "faults_repaired", "Faults that the daemon has put right since it started", repaired);
+    let stand = |fault: Fault| guard.standing.iter().filter(|(kind, _)| *kind == fault).count() as u64;
+    let standing = Fault::ALL.into_iter().map(|fault| (of(fault), stand(fault)));
+    gauge(registry, "faults", "Faults that stand, since they can't or may not be put right", standing);
 }
 
 #[cfg(test)]

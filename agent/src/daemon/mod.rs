@@ -4,6 +4,8 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 
+mod watch;
+
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
@@ -12,15 +14,17 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use self::watch::Changes;
 use crate::{
-    control::{self, ControlError, Started},
-    datapath::interface,
+    control::{self, ControlError, described, guard::Guard},
     instance::Instance,
     policy::{Catalogue, host::OnStop},
 };
 
-/// How often addresses and interfaces are looked at.
+/// How often everything is looked at, whether the kernel tells of a change or not.
 const WATCH: Duration = Duration::from_secs(3);
+/// An interface that comes is told of many times: once it is quiet, it is looked at.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// Why the daemon ends before it is asked to.
 #[derive(Debug, thiserror::Error)]
@@ -48,17 +52,17 @@ pub enum DaemonError {
 pub fn run(
     instance: &Instance,
     catalogue: &Catalogue,
-    started: Started,
+    guard: Guard,
     metrics: Option<SocketAddr>,
 ) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(DaemonError::Runtime)?.block_on(watch(instance, catalogue, started, metrics))
+    runtime.map_err(DaemonError::Runtime)?.block_on(watch(instance, catalogue, guard, metrics))
 }
 
 async fn watch(
     instance: &Instance,
     catalogue: &Catalogue,
-    mut started: Started,
+    mut guard: Guard,
     metrics: Option<SocketAddr>,
 ) -> Result<(), DaemonError> {
     let listener = match metrics {
@@ -70,31 +74,28 @@ async fn watch(
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
+    let mut changes = Changes::subscribe().map_err(DaemonError::Runtime)?;
     let mut ticks = interval(WATCH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(instance = instance.name, metrics = address, "ready");
     loop {
-        tokio::select! {
+        let due = tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = ticks.tick() => match follow(instance, &mut started) {
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::info!("the instance was taken off: nothing is left to watch");
-                    return Ok(());
-                }
-                Err(error) => {
-                    let error = anyhow::Error::new(error);
-                    tracing::error!(error = format!("{error:#}"), "cannot follow the interfaces");
-                }
-            },
+            _ = ticks.tick() => true,
+            () = changes.next(QUIET) => true,
             asked = accept(listener.as_ref()) => {
-                http::answer(asked, || metrics::text(instance, catalogue)).await;
+                http::answer(asked, || metrics::text(instance, catalogue, &guard)).await;
+                false
             }
+        };
+        if due && !look(instance, catalogue, &mut guard) {
+            tracing::info!("the instance was taken off: nothing is left to watch");
+            return Ok(());
         }
     }
-    if started.policy.host.enforcement.on_stop == OnStop::Open {
+    if control::on_stop(instance, catalogue) == OnStop::Open {
         control::detach(instance)?;
         tracing::info!("stopped: everything is off, as `on_stop = \"open\"` asks");
     } else {
@@ -103,32 +104,20 @@ async fn watch(
     Ok(())
 }
 
+/// `false` if the instance is gone.
+fn look(instance: &Instance, catalogue: &Catalogue, guard: &mut Guard) -> bool {
+    match guard.look(instance, catalogue) {
+        Ok(there) => there,
+        Err(error) => {
+            tracing::error!(error = described(error), "cannot look at what stands");
+            true
+        }
+    }
+}
+
 async fn accept(listener: Option<&TcpListener>) -> std::io::Result<tokio::net::TcpStream> {
     match listener {
         Some(listener) => listener.accept().await.map(|(stream, _)| stream),
         None => std::future::pending().await,
     }
-}
-
-/// Addresses that changed are protected, interfaces that came back are covered again. `false` if the instance is gone.
-fn follow(instance: &Instance, started: &mut Started) -> Result<bool, ControlError> {
-    if !instance.pins.exist() {
-        return Ok(false);
-    }
-    let Started { policy, state } = started;
-    if let Some(now) = instance.state()? {
-        *state = now;
-    }
-    let nets = control::protect(policy, state)?;
-    if nets != state.protected {
-        tracing::info!(addresses = ?nets, "the host's addresses changed");
-        control::protect_again(instance, policy, state, nets)?;
-    }
-    let names = interface::chosen(&policy.host.interfaces)?;
-    let stale = |name: &&String| interface::index(name).is_ok() && !control::is_attached(instance, name);
-    if names.iter().any(|name| stale(&name)) {
-        tracing::info!(interfaces = ?names, "an interface came back");
-        control::cover_again(instance, policy, &names, state)?;
-    }
-    Ok(true)
 }

@@ -17,11 +17,11 @@ use super::{
     DatapathError, Pins,
     clock::Clock,
     error::errno,
-    interface, link,
+    foreign, interface, link,
     object::{self, Globals},
     pins::Hook,
 };
-use crate::policy::host;
+use crate::{crash, policy::host};
 
 /// Error numbers with which drivers and kernels refuse native XDP, in words.
 const REFUSALS: [(i32, &str); 6] = [
@@ -34,12 +34,29 @@ const REFUSALS: [(i32, &str); 6] = [
 ];
 
 /// How an interface is covered.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cover {
     /// Whether ingress is judged in the driver.
     pub native: bool,
     /// Why it is not, though it was wanted.
     pub fallback: Option<String>,
+    /// The interface's index then; 0 where nothing is attached yet.
+    pub index: u32,
+    /// The hook that the host file asked for then.
+    pub hook: Option<host::Hook>,
+    /// What identifies the programs: those of another agent are replaced in place.
+    pub programs: u64,
+}
+
+impl Cover {
+    /// Whether it is what an attachment by this agent and host file would come to.
+    #[must_use]
+    pub fn is_current(&self, name: &str, wish: host::Hook) -> bool {
+        let Self { native: _, fallback: _, index, hook, programs } = self;
+        interface::index(name).is_ok_and(|now| now == *index)
+            && *hook == Some(wish)
+            && *programs == object::version()
+    }
 }
 
 /// Attaches both directions to an interface; programs of an earlier start are replaced in place.
@@ -50,11 +67,11 @@ pub fn attach(pins: &Pins, name: &str, wish: host::Hook, globals: &Globals) -> R
     let index = interface::index(name)?;
     let mut ebpf = object::load(globals, Some(pins))?;
     Clock::pin(&mut ebpf, pins)?;
-    let cover = ingress(&mut ebpf, pins, name, index, wish)?;
+    let (native, fallback) = ingress(&mut ebpf, pins, name, index, wish)?;
     classifier(&mut ebpf, pins, name, index, Hook::Egress)?;
-    let other = if cover.native { Hook::Ingress } else { Hook::Xdp };
+    let other = if native { Hook::Ingress } else { Hook::Xdp };
     remove(pins, name, other)?;
-    Ok(cover)
+    Ok(Cover { native, fallback, index, hook: Some(wish), programs: object::version() })
 }
 
 /// Takes both directions off an interface.
@@ -63,18 +80,6 @@ pub fn attach(pins: &Pins, name: &str, wish: host::Hook, globals: &Globals) -> R
 /// A pin stays.
 pub fn detach(pins: &Pins, name: &str) -> Result<(), DatapathError> {
     Hook::ALL.into_iter().try_for_each(|hook| remove(pins, name, hook))
-}
-
-/// Whether both directions have a link on the interface that has this name now.
-#[must_use]
-pub fn is_attached(pins: &Pins, name: &str) -> bool {
-    let Ok(index) = interface::index(name) else { return false };
-    let on = |hook| {
-        let path = pins.link(name, hook);
-        let facts = link::open(&path).ok().flatten().and_then(|link| link::facts(&path, &link).ok());
-        facts.is_some_and(|facts| facts.index == Some(index))
-    };
-    (on(Hook::Xdp) || on(Hook::Ingress)) && on(Hook::Egress)
 }
 
 fn remove(pins: &Pins, name: &str, hook: Hook) -> Result<(), DatapathError> {
@@ -88,7 +93,7 @@ fn ingress(
     name: &str,
     index: u32,
     wish: host::Hook,
-) -> Result<Cover, DatapathError> {
+) -> Result<(bool, Option<String>), DatapathError> {
     let native = match wish {
         host::Hook::Xdp => true,
         host::Hook::Tc => false,
@@ -98,11 +103,11 @@ fn ingress(
     if native {
         match xdp(ebpf, pins, name, index) {
             Err(DatapathError::Xdp { why, .. }) if wish == host::Hook::Auto => fallback = Some(why),
-            attached => return attached.map(|()| Cover { native: true, fallback: None }),
+            attached => return attached.map(|()| (true, None)),
         }
     }
     classifier(ebpf, pins, name, index, Hook::Ingress)?;
-    Ok(Cover { native: false, fallback })
+    Ok((false, fallback))
 }
 
 fn xdp(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32) -> Result<(), DatapathError> {
@@ -117,11 +122,17 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32) -> Result<(), Datap
     if let Some(old) = adopt(&path, index)? {
         let old = XdpLink::try_from(old).map_err(|error| link_failed(&path, error))?;
         let id = program.attach_to_link(old).map_err(failed)?;
+        crash::point();
         // The pin keeps the link.
         drop(program.take_link(id).map_err(failed)?);
         return pin_program(pins, name, hook, |path| program.pin(path));
     }
     let refused = |why: String| DatapathError::Xdp { interface: name.into(), why };
+    // The kernel takes another program for a reason that it does not tell.
+    if let Some(other) = foreign::xdp(index)? {
+        return Err(refused(format!("{other} is there: remove it, or set hook = \"tc\"")));
+    }
+    crash::point();
     let id = match program.attach_to_if_index(index, XdpMode::Driver) {
         Ok(id) => id,
         Err(error) => return Err(refusal(&error).map_or_else(|| failed(error), refused)),
@@ -151,11 +162,13 @@ fn classifier(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32, hook: Hook) 
     if let Some(old) = adopt(&path, index)? {
         let old = SchedClassifierLink::try_from(old).map_err(|error| link_failed(&path, error))?;
         let id = program.attach_to_link(old).map_err(failed)?;
+        crash::point();
         // The pin keeps the link.
         drop(program.take_link(id).map_err(failed)?);
         return pin_program(pins, name, hook, |path| program.pin(path));
     }
     let way = if hook == Hook::Egress { TcAttachType::Egress } else { TcAttachType::Ingress };
+    crash::point();
     let id = match program.attach_with_options(name, way, TcAttachOptions::TcxOrder(LinkOrder::first())) {
         Ok(id) => id,
         Err(error) if errno(&error) == Some(nix::libc::EINVAL) => {
@@ -172,6 +185,7 @@ fn classifier(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32, hook: Hook) 
 /// The pinned link, if it is on this very interface. One of an interface that has gone is removed.
 fn adopt(path: &Path, index: u32) -> Result<Option<FdLink>, DatapathError> {
     let Some(old) = link::open(path)? else { return Ok(None) };
+    crash::point();
     if link::facts(path, &old)?.index == Some(index) {
         return Ok(Some(old));
     }
@@ -180,6 +194,7 @@ fn adopt(path: &Path, index: u32) -> Result<Option<FdLink>, DatapathError> {
 }
 
 fn pin_link(link: FdLink, path: &Path) -> Result<(), DatapathError> {
+    crash::point();
     let pinned = link.pin(path);
     pinned.map(drop).map_err(|source| DatapathError::Pin { path: path.into(), source: Box::new(source) })
 }
@@ -192,7 +207,9 @@ fn pin_program(
     pin: impl FnOnce(&Path) -> Result<(), aya::pin::PinError>,
 ) -> Result<(), DatapathError> {
     let path = pins.program(name, hook);
+    crash::point();
     Pins::remove(&path)?;
+    crash::point();
     pin(&path).map_err(|source| DatapathError::Pin { path, source: Box::new(source) })
 }
 

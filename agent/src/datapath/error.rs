@@ -98,6 +98,14 @@ pub enum DatapathError {
     /// The addresses of this host can't be read.
     #[error("cannot read the addresses of this host")]
     Addresses(#[source] nix::Error),
+    /// An interface's attributes can't be read.
+    #[error("cannot ask the kernel about interface {index}")]
+    Netlink {
+        /// Its index.
+        index: u32,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A frame that the kernel won't run.
     #[error("the kernel does not run a frame of {0} bytes")]
     Frame(usize),

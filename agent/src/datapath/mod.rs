@@ -4,6 +4,7 @@ pub mod error;
 pub mod object;
 
 pub mod attach;
+pub mod foreign;
 pub mod interface;
 pub mod link;
 pub mod pins;

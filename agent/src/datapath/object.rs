@@ -1,13 +1,16 @@
 //! The kernel programs as they were built, and what is set in them before they are loaded.
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
-use portreeve_common::table::WAYS;
+use portreeve_common::{
+    switch::{Posture, Switch},
+    table::WAYS,
+};
 
 use super::{
     DatapathError, Pins,
     policy::{Direct, PolicyMaps},
 };
-use crate::policy::host::StateLimits;
+use crate::{crash, policy::host::StateLimits};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
@@ -31,6 +34,14 @@ pub const SHARED_MAPS: [&str; 17] = [
     "TALKERS",
     "HAPPENINGS",
 ];
+
+/// The maps that hold the policy, but for the switch.
+const POLICY_MAPS: [&str; 6] = ["SETTINGS", "DOCUMENTED", "CLASSES", "PEERINGS", "PEERS", "SHARED"];
+
+/// Sets of the state tables of programs that are only asked.
+const ASKED_SETS: Sets = Sets { established: 64, embryonic: 1_024 };
+/// Counters that nobody reads: a look-up beyond the end is a miss, and nothing is counted.
+const UNREAD: [&str; 4] = ["FLOWS", "PORTS", "REASONS", "TALKERS"];
 
 /// Where the clock program leaves the time; pinned, so that commands can ask it while no daemon runs.
 pub const CLOCK: &str = "CLOCK";
@@ -113,28 +124,64 @@ const WAYS_U32: u32 = WAYS as u32;
 /// # Errors
 /// The kernel refuses a map, or a pinned map has another form.
 pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathError> {
-    let Globals { slot, secret, sets } = globals;
     // Of a section that is a map, aya writes the first content even into one that is pinned already: what is in force
     // has to be that content, or every load would undo the policy. The instance's lock keeps it from changing.
-    let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?;
-    let Direct { switch, settings, documented } = direct.unwrap_or_default();
+    let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?.unwrap_or_default();
+    let shared: &[&str] = if pins.is_some() { &SHARED_MAPS } else { &[] };
+    let clock = pins.map(|_| CLOCK);
+    load_with(globals, &direct, pins, shared.iter().copied().chain(clock), &[])
+}
+
+/// Loads the object to be asked over the policy of an instance, as if `posture` were in force; what it counts and
+/// remembers is its own.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_over(pins: &Pins, secret: Secret, posture: Posture) -> Result<Ebpf, DatapathError> {
+    let globals = Globals { slot: 0, secret, sets: ASKED_SETS };
+    let switch = Switch::settled(posture, posture).word();
+    let direct = Direct { switch, ..PolicyMaps::direct(pins)? };
+    load_with(&globals, &direct, Some(pins), POLICY_MAPS.into_iter(), &UNREAD)
+}
+
+fn load_with(
+    globals: &Globals,
+    direct: &Direct,
+    pins: Option<&Pins>,
+    shared: impl Iterator<Item = &'static str>,
+    unread: &[&'static str],
+) -> Result<Ebpf, DatapathError> {
+    let Globals { slot, secret, sets } = globals;
+    let Direct { switch, settings, documented } = direct;
     let mut loader = EbpfLoader::new();
     loader
         .override_global("INTERFACE", slot, true)
         .override_global("SECRET", secret, true)
         .override_global("SETS_ESTABLISHED", &sets.established, true)
         .override_global("SETS_EMBRYONIC", &sets.embryonic, true)
-        .override_global("SWITCH", &switch, true)
-        .override_global("SETTINGS", &settings, true)
-        .override_global("DOCUMENTED", &*documented, true)
+        .override_global("SWITCH", switch, true)
+        .override_global("SETTINGS", settings, true)
+        .override_global("DOCUMENTED", &**documented, true)
         .map_max_entries("ESTABLISHED", sets.established)
         .map_max_entries("EMBRYONIC", sets.embryonic);
-    if let Some(pins) = pins {
-        for name in SHARED_MAPS.into_iter().chain([CLOCK]) {
+    for name in unread {
+        loader.map_max_entries(name, 1);
+    }
+    for name in shared {
+        if let Some(pins) = pins {
             loader.map_pin_path(in_object(name), pins.map(name));
         }
     }
+    crash::point();
     loader.load(OBJECT).map_err(|error| DatapathError::Object(Box::new(error)))
+}
+
+/// What identifies the programs that this agent carries: FNV-1a over their object.
+#[must_use]
+pub fn version() -> u64 {
+    OBJECT
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

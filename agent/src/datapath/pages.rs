@@ -51,7 +51,7 @@ impl Subject {
         let table = page / PAGES_PER_TABLE;
         Self {
             mode: if table / 4 == 0 { Mode::Enforce } else { Mode::Observe },
-            direction: if table / 2 % 2 == 0 { Direction::Ingress } else { Direction::Egress },
+            direction: if (table / 2).is_multiple_of(2) { Direction::Ingress } else { Direction::Egress },
             protocol: if table.is_multiple_of(2) { protocol::TCP } else { protocol::UDP },
             first: page % PAGES_PER_TABLE * PORTS_PER_PAGE,
         }

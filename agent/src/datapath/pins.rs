@@ -6,12 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aya::{maps::MapData, programs::ProgramInfo};
 use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
 
-use super::DatapathError;
+use super::{
+    DatapathError,
+    object::{SHARED_MAPS, in_object},
+};
+use crate::crash;
 
 /// Where pins are unless told otherwise.
 pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf/portreeve";
@@ -158,12 +163,54 @@ impl Pins {
     /// # Errors
     /// It is there and stays.
     pub fn remove(path: &Path) -> Result<(), DatapathError> {
+        crash::point();
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(DatapathError::file("remove", path, error))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Pins the maps again whose pins were removed, as long as a pinned program still has them; their names.
+    ///
+    /// # Errors
+    /// The kernel does not say, or can't pin.
+    pub fn mend(&self) -> Result<Vec<&'static str>, DatapathError> {
+        let is_missing = |name: &&'static str| !self.map(name).exists();
+        let missing: Vec<_> = SHARED_MAPS.into_iter().filter(is_missing).collect();
+        let mut mended = Vec::new();
+        if missing.is_empty() {
+            return Ok(mended);
+        }
+        let folder = self.root.join("programs");
+        for program in names(&folder)? {
+            let failed = |error| DatapathError::program("pinned", "cannot read the maps of a program", error);
+            let info = ProgramInfo::from_pin(folder.join(program)).map_err(failed)?;
+            for id in info.map_ids().map_err(failed)?.unwrap_or_default() {
+                let map = |source| DatapathError::Map { name: "of a program", source: Box::new(source) };
+                let data = MapData::from_id(id).map_err(map)?;
+                let info = data.info().map_err(map)?;
+                let known = |name: &&&'static str| info.name_as_str() == Some(in_object(name));
+                let Some(name) = missing.iter().find(known).filter(|name| is_missing(name)) else { continue };
+                let path = self.map(name);
+                data.pin(&path).map_err(|source| DatapathError::Pin { path, source: Box::new(source) })?;
+                mended.push(*name);
+            }
+        }
+        Ok(mended)
+    }
+
+    /// Lets go of maps and programs; links keep those that are attached.
+    ///
+    /// # Errors
+    /// A pin stays.
+    pub fn forget_maps(&self) -> Result<(), DatapathError> {
+        for kind in ["programs", "maps"] {
+            let folder = self.root.join(kind);
+            names(&folder)?.iter().try_for_each(|name| Self::remove(&folder.join(name)))?;
+        }
+        Ok(())
     }
 
     /// Takes everything off: links first, so that nothing runs on maps that are going.

@@ -1,5 +1,7 @@
 //! The policy's tables: written page by page into the half that is not in force, made current by one store.
 
+use std::collections::BTreeMap;
+
 use aya::{
     Pod,
     maps::{Array, Map, MapData, MapError},
@@ -14,7 +16,7 @@ use portreeve_common::{
 };
 
 use super::{DatapathError, Pins};
-use crate::image::Image;
+use crate::{crash, image::Image};
 
 /// As in the kernel programs' `maps`.
 const WORDS: usize = 2_048;
@@ -121,7 +123,10 @@ impl PolicyMaps {
     /// # Errors
     /// The map can't be written.
     pub fn set_switch(&mut self, switch: Switch) -> Result<(), DatapathError> {
-        self.switch.set(0, switch.word(), 0).map_err(|error| failed("SWITCH", error))
+        crash::point();
+        self.switch.set(0, switch.word(), 0).map_err(|error| failed("SWITCH", error))?;
+        crash::point();
+        Ok(())
     }
 
     /// Settings of a generation.
@@ -140,6 +145,7 @@ impl PolicyMaps {
     pub fn set_settings(&mut self, generation: u16, settings: &Settings) -> Result<(), DatapathError> {
         let [even, odd] = self.settings.get(&0, 0).map_err(|error| failed("SETTINGS", error))?;
         let both = if half(generation) == 0 { [*settings, odd] } else { [even, *settings] };
+        crash::point();
         self.settings.set(0, both, 0).map_err(|error| failed("SETTINGS", error))
     }
 
@@ -178,6 +184,7 @@ impl PolicyMaps {
         let [even, odd] = &mut bits;
         let spare = if half(generation) == 0 { even } else { odd };
         spare.copy_from_slice(&documented(classes));
+        crash::point();
         self.documented.set(0, bits, 0).map_err(|error| failed("DOCUMENTED", error))
     }
 
@@ -186,18 +193,62 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be read.
     pub fn holds(&self, generation: u16, tables: &Tables<'_>) -> Result<bool, DatapathError> {
-        let Tables { classes, peerings, peers, shared, clauses, settings } = tables;
-        let window = settings.adopt_until();
+        Ok(self.differing(generation, &Expected::of(tables))?.is_empty())
+    }
+
+    /// The maps that don't hold what they should; the adoption window aside.
+    ///
+    /// # Errors
+    /// A map can't be read.
+    pub fn differing(
+        &self,
+        generation: u16,
+        expected: &Expected,
+    ) -> Result<Vec<&'static str>, DatapathError> {
+        let Expected { settings, documented, classes, peerings, peers, shared, clauses } = expected;
+        let now = self.settings(generation)?;
         let [even, odd] = self.documented.get(&0, 0).map_err(|error| failed("DOCUMENTED", error))?;
         let bits = if half(generation) == 0 { even } else { odd };
-        let same = self.settings(generation)?.adopting_until(window) == *settings
-            && bits.as_slice() == documented(classes)
-            && same(&self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?
-            && same(&self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?
-            && same(&self.peers, generation, peers).map_err(|error| failed("PEERS", error))?
-            && same(&self.shared, generation, shared).map_err(|error| failed("SHARED", error))?
-            && same(&self.clauses, generation, clauses).map_err(|error| failed("CLAUSES", error))?;
-        Ok(same)
+        let same = [
+            ("SETTINGS", now.adopting_until(settings.adopt_until()) == *settings),
+            ("DOCUMENTED", bits.as_slice() == documented),
+            ("CLASSES", same("CLASSES", &self.classes, generation, classes)?),
+            ("PEERINGS", same("PEERINGS", &self.peerings, generation, peerings)?),
+            ("PEERS", same("PEERS", &self.peers, generation, peers)?),
+            ("SHARED", same("SHARED", &self.shared, generation, shared)?),
+            ("CLAUSES", same("CLAUSES", &self.clauses, generation, clauses)?),
+        ];
+        Ok(same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
+    }
+}
+
+/// What a half should hold, as little as that takes: pages that are empty are left out.
+pub struct Expected {
+    settings: Settings,
+    documented: Vec<u8>,
+    classes: Pages<u16, WORDS>,
+    peerings: Pages<Peering, PEERINGS>,
+    peers: Pages<PeerBucket, BUCKETS>,
+    shared: Pages<u16, WORDS>,
+    clauses: Pages<Clause, CLAUSES>,
+}
+
+type Pages<V, const N: usize> = BTreeMap<u32, Box<[V; N]>>;
+
+impl Expected {
+    /// Of these tables.
+    #[must_use]
+    pub fn of(tables: &Tables<'_>) -> Self {
+        let Tables { classes, peerings, peers, shared, clauses, settings } = tables;
+        Self {
+            settings: *settings,
+            documented: documented(classes),
+            classes: filled(classes),
+            peerings: filled(peerings),
+            peers: filled(peers),
+            shared: filled(shared),
+            clauses: filled(clauses),
+        }
     }
 }
 
@@ -269,25 +320,42 @@ fn pages<V: Pod + Default + PartialEq, const N: usize>(
     for number in 0..count {
         let page = page(table, number);
         if map.get(&(first + number), 0)? != page {
+            crash::point();
             map.set(first + number, page, 0)?;
         }
     }
     Ok(())
 }
 
+fn filled<V: Pod + Default + PartialEq, const N: usize>(table: &[V]) -> Pages<V, N> {
+    let mut pages = Pages::new();
+    for (number, of_table) in (0..).zip(table.chunks(N)) {
+        if of_table.iter().any(|value| *value != V::default()) {
+            pages.insert(number, Box::new(page(table, number)));
+        }
+    }
+    pages
+}
+
 fn same<V: Pod + Default + PartialEq, const N: usize>(
+    name: &'static str,
     map: &Array<MapData, [V; N]>,
     generation: u16,
-    table: &[V],
-) -> Result<bool, MapError> {
-    let count = fits(map, table)?;
+    pages: &Pages<V, N>,
+) -> Result<bool, DatapathError> {
+    let count = map.len() / HALVES;
     let first = half(generation) * count;
     for number in 0..count {
-        if map.get(&(first + number), 0)? != page(table, number) {
+        let now = map.get(&(first + number), 0).map_err(|error| failed(name, error))?;
+        let same = match pages.get(&number) {
+            Some(page) => **page == now,
+            None => now.iter().all(|value| *value == V::default()),
+        };
+        if !same {
             return Ok(false);
         }
     }
-    Ok(true)
+    Ok(pages.keys().all(|number| *number < count))
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use aya::maps::{Array, MapData};
 use portreeve_common::{
+    flow::{FlowKey, FlowState},
     settings::Limits,
-    table::{FlowSet, WAYS},
+    table::{FlowEntry, FlowSet, WAYS},
 };
 
 use super::{
@@ -42,15 +43,29 @@ impl Established {
         }
         Ok(live)
     }
+
+    /// The flows that live, each with what is remembered of it.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn flows(&self, limits: &Limits, now: u64) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
+        let mut flows = Vec::new();
+        for set in self.sets.iter() {
+            let set = set.map_err(|error| failed("ESTABLISHED", error))?;
+            flows.extend(living(&set, limits, now).map(|entry| (entry.key, entry.state)));
+        }
+        Ok(flows)
+    }
 }
 
 fn count(set: &FlowSet, limits: &Limits, now: u64) -> u64 {
-    if set.tags == [0, 0] {
-        return 0;
-    }
+    living(set, limits, now).map(|_| 1).sum()
+}
+
+fn living<'s>(set: &'s FlowSet, limits: &Limits, now: u64) -> impl Iterator<Item = &'s FlowEntry> {
     let tags = set.tags.into_iter().flat_map(|word| [0, 16, 32, 48].map(|shift| (word >> shift) & 0xffff));
     let taken = tags.zip(&set.entries).filter(|(tag, _)| *tag != 0);
-    taken.map(|(_, entry)| u64::from(entry.state.lives(limits, now))).sum()
+    taken.map(|(_, entry)| entry).filter(move |entry| entry.state.lives(limits, now))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use portreeve_common::{
 };
 
 use super::{
-    DatapathError,
+    DatapathError, Pins,
     object::{self, Globals, Secret, Sets},
     pins::Hook,
     policy::{PolicyMaps, Tables, failed, typed},
@@ -37,6 +37,12 @@ const GENERATION: u16 = 1;
 pub struct Traced {
     ebpf: Ebpf,
     policy: PolicyMaps,
+    trace: Array<MapData, Trace>,
+}
+
+/// Programs that judge by a generation of an instance, in force or not; what they count and remember is their own.
+pub struct Rehearsal {
+    ebpf: Ebpf,
     trace: Array<MapData, Trace>,
 }
 
@@ -76,14 +82,7 @@ impl Traced {
         hook: Hook,
         now: u64,
     ) -> Result<(Reason, Option<RuleId>), DatapathError> {
-        if frame.len() < shortest(frame, hook) {
-            return Ok((Reason::Malformed, None));
-        }
-        let trace = |error| failed("TRACE", error);
-        self.trace.set(0, Trace::at(now, length), 0).map_err(trace)?;
-        self.run(frame, hook, 1)?;
-        let answer = self.trace.get(&0, 0).map_err(trace)?;
-        Ok((answer.reason().ok_or(DatapathError::Silent)?, answer.rule()))
+        ask(&self.ebpf, &mut self.trace, frame, length, hook, now)
     }
 
     /// The hook that judges a direction when ingress is native, or is not.
@@ -109,6 +108,58 @@ impl Traced {
             self.ebpf.program(hook.asked_program()).ok_or(DatapathError::Missing(hook.asked_program()))?;
         run(program, frame, hook, repeat)
     }
+}
+
+impl Rehearsal {
+    /// Loads the programs of these hooks over the generation of `posture`. The instance's lock has to be held.
+    ///
+    /// # Errors
+    /// The kernel refuses a program or a map.
+    pub fn load(
+        pins: &Pins,
+        secret: Secret,
+        posture: Posture,
+        hooks: &[Hook],
+    ) -> Result<Self, DatapathError> {
+        let mut ebpf = object::load_over(pins, secret, posture)?;
+        hooks.iter().try_for_each(|hook| load(&mut ebpf, *hook))?;
+        let trace = ebpf.take_map("TRACE").ok_or(DatapathError::Missing("TRACE"))?;
+        Ok(Self { ebpf, trace: typed("TRACE", trace)? })
+    }
+
+    /// The verdict on a whole frame.
+    ///
+    /// # Errors
+    /// The kernel does not run it.
+    pub fn judge(
+        &mut self,
+        frame: &[u8],
+        hook: Hook,
+        now: u64,
+    ) -> Result<(Reason, Option<RuleId>), DatapathError> {
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        ask(&self.ebpf, &mut self.trace, frame, length, hook, now)
+    }
+}
+
+fn ask(
+    ebpf: &Ebpf,
+    trace: &mut Array<MapData, Trace>,
+    frame: &[u8],
+    length: u32,
+    hook: Hook,
+    now: u64,
+) -> Result<(Reason, Option<RuleId>), DatapathError> {
+    if frame.len() < shortest(frame, hook) {
+        return Ok((Reason::Malformed, None));
+    }
+    let failed = |error| failed("TRACE", error);
+    trace.set(0, Trace::at(now, length), 0).map_err(failed)?;
+    let name = hook.asked_program();
+    let program = ebpf.program(name).ok_or(DatapathError::Missing(name))?;
+    run(program, frame, hook, 1)?;
+    let answer = trace.get(&0, 0).map_err(failed)?;
+    Ok((answer.reason().ok_or(DatapathError::Silent)?, answer.rule()))
 }
 
 /// What the kernel runs at least (`bpf_prog_test_run_skb` in `net/bpf/test_run.c`): below it no IP header is whole, which

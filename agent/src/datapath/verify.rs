@@ -7,7 +7,7 @@
 
 use aya::{
     TestRun, TestRunOptions,
-    maps::{Array, Map, MapData},
+    maps::{Array, Map, MapData, MapInfo},
     programs::{ProgramInfo, SchedClassifier, TcAttachType, Xdp, loaded_programs},
 };
 use aya_obj::programs::XdpAttachType;
@@ -19,8 +19,11 @@ use portreeve_common::{
 use serde::Serialize;
 
 use super::{
-    DatapathError, Pins, interface, link,
-    link::LinkFacts,
+    DatapathError, Pins,
+    attach::Cover,
+    foreign, interface,
+    link::{self, LinkFacts},
+    object::SHARED_MAPS,
     pins::Hook,
     policy::{failed, pinned, typed},
 };
@@ -128,23 +131,14 @@ pub fn standing(
     pins: &Pins,
     name: &str,
     slot: u32,
+    cover: &Cover,
     direction: Direction,
     posture: Posture,
 ) -> Result<Standing, DatapathError> {
-    let hook = match direction {
-        Direction::Egress => Hook::Egress,
-        Direction::Ingress if pins.link(name, Hook::Xdp).exists() => Hook::Xdp,
-        Direction::Ingress => Hook::Ingress,
+    let (hook, facts) = match attached(pins, name, cover, direction)? {
+        Ok(attached) => attached,
+        Err(trouble) => return Ok(trouble),
     };
-    let Ok(index) = interface::index(name) else {
-        return Ok(Standing::Off("the interface is missing".into()));
-    };
-    let path = pins.link(name, hook);
-    let Some(open) = link::open(&path)? else { return Ok(Standing::Off("no program is attached".into())) };
-    let facts = link::facts(&path, &open)?;
-    if let Some(why) = fault(pins, name, hook, index, &facts)? {
-        return Ok(why);
-    }
     let mode = posture.mode(direction);
     let drops = prove(pins, &facts, hook, slot, mode, direction)?;
     Ok(match (drops, mode, hook) {
@@ -160,29 +154,98 @@ pub fn standing(
     })
 }
 
+/// What is wrong on an interface in a direction, as far as can be told without a packet.
+///
+/// # Errors
+/// The kernel doesn't say.
+pub fn trouble(
+    pins: &Pins,
+    name: &str,
+    cover: &Cover,
+    direction: Direction,
+) -> Result<Option<Standing>, DatapathError> {
+    Ok(attached(pins, name, cover, direction)?.err())
+}
+
+/// The hook that judges a direction and the link that is there, or what is wrong with it.
+fn attached(
+    pins: &Pins,
+    name: &str,
+    cover: &Cover,
+    direction: Direction,
+) -> Result<Result<(Hook, LinkFacts), Standing>, DatapathError> {
+    let hook = match direction {
+        Direction::Egress => Hook::Egress,
+        Direction::Ingress if cover.native => Hook::Xdp,
+        Direction::Ingress => Hook::Ingress,
+    };
+    let off = |why: String| Ok(Err(Standing::Off(why)));
+    let Ok(index) = interface::index(name) else { return off("the interface is missing".into()) };
+    let path = pins.link(name, hook);
+    let Some(open) = link::open(&path)? else {
+        let other = if direction == Direction::Ingress { foreign::xdp(index)? } else { None };
+        let other = other.map(|other| format!(", but {other} is")).unwrap_or_default();
+        return off(format!("no program of ours is attached{other}"));
+    };
+    let facts = link::facts(&path, &open)?;
+    Ok(match fault(pins, name, hook, index, cover, &facts)? {
+        Some(why) => Err(why),
+        None => Ok((hook, facts)),
+    })
+}
+
+/// Whether all maps are pinned.
+#[must_use]
+pub fn is_complete(pins: &Pins) -> bool {
+    SHARED_MAPS.into_iter().all(|name| pins.map(name).exists())
+}
+
+/// The first pinned map that a program does not work on.
+fn other_map(pins: &Pins, program: &ProgramInfo) -> Result<Option<&'static str>, DatapathError> {
+    let failed = |error| DatapathError::program("attached", "cannot read the maps of a program", error);
+    let Some(own) = program.map_ids().map_err(failed)? else { return Ok(None) };
+    for name in SHARED_MAPS {
+        let map = |source| DatapathError::Map { name, source: Box::new(source) };
+        if !pins.map(name).exists() {
+            return Ok(Some(name));
+        }
+        let id = MapInfo::from_pin(pins.map(name)).map_err(map)?.id();
+        if !own.contains(&id) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 /// What is wrong with a link, if anything is.
 fn fault(
     pins: &Pins,
     name: &str,
     hook: Hook,
     index: u32,
+    cover: &Cover,
     facts: &LinkFacts,
 ) -> Result<Option<Standing>, DatapathError> {
+    let off = |why: &str| Ok(Some(Standing::Off(why.into())));
     match facts.index {
         Some(found) if found == index => {}
-        Some(_) => {
-            return Ok(Some(Standing::Off("the link belongs to an earlier interface of this name".into())));
-        }
-        None => return Ok(Some(Standing::Off("the interface went away and came back".into()))),
+        Some(_) => return off("the link belongs to an earlier interface of this name"),
+        None if cover.index == index => return off("the link was detached by hand"),
+        None => return off("the interface went away and came back"),
     }
     let path = pins.program(name, hook);
     if !path.exists() {
         return Ok(Some(Standing::Degraded("the program is not pinned".into())));
     }
     let failed = |error| DatapathError::program(hook.program(), "cannot read the pinned program", error);
-    let meant = ProgramInfo::from_pin(&path).map_err(failed)?.id();
+    let pinned = ProgramInfo::from_pin(&path).map_err(failed)?;
+    let meant = pinned.id();
+    if let Some(map) = other_map(pins, &pinned)? {
+        return Ok(Some(Standing::Degraded(format!("the program does not work on the pinned map {map}"))));
+    }
     if meant != facts.program {
-        let why = format!("program {} is attached, and not the pinned one ({meant})", facts.program);
+        let found = foreign::describe(facts.program);
+        let why = format!("{found} was put in the place of ours ({meant})");
         return Ok(Some(Standing::Degraded(why)));
     }
     let way = match hook {

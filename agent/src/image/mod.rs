@@ -176,9 +176,6 @@ impl Image {
         let ids = slots.assign(policy.rules.iter().map(|rule| rule.flow.as_str()))?;
         let needs = Needs::gather(&policy.rules, &policy.host.names);
         let deferred = Deferred::of(policy);
-        for Deferred { flow, why } in &deferred {
-            tracing::warn!(flow, why, "closed as yet");
-        }
         let sets = Sets::new(protected, groups(&policy.rules));
         let mut classes =
             Classes { ids: &ids, needs: &needs, sets, clauses: Clauses::default(), known: HashMap::new() };

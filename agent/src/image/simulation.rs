@@ -7,7 +7,7 @@ use std::{
 
 use portreeve_common::{
     Decision, Direction, Packet, Reason, Sight, Tables,
-    class::{Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
+    class::{Allows, Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
     clause::Clause,
     decide,
     decide::Control,
@@ -67,6 +67,21 @@ impl Simulation {
     #[must_use]
     pub const fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// The rule under which a flow may live that began in this direction, if there is one.
+    #[must_use]
+    pub fn allows(&self, key: &FlowKey, began: Direction) -> Option<RuleId> {
+        if self.protects(&key.local()) != decide::OWN {
+            return None;
+        }
+        let decision = match self.class(key.service(began)).allows() {
+            Allows::Nobody => return None,
+            Allows::Anybody(rule) => return Some(rule),
+            Allows::Peers(number) => self.among(number, &key.remote()),
+            Allows::Particular(first) => self.particular(first, key, began),
+        };
+        decision.rule().filter(|_| decision.passes())
     }
 
     /// The verdict on a packet, which may let a flow begin or end.

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use portreeve_tests::traffic::{Plan, Server, Transport, exchange_until, serve};
+use signal_hook::consts::SIGTERM;
 
 /// Real traffic for the suites that run in network namespaces.
 #[derive(Parser)]
@@ -72,7 +73,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::Run(run) => {
             let stop = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop))?;
+            signal_hook::flag::register(SIGTERM, Arc::clone(&stop))?;
             let report = exchange_until(&run.plan(), &stop);
             print(&serde_json::to_string(&report)?)?;
             Ok(if report.flawless() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +20,7 @@ pub struct Agent {
     program: PathBuf,
     instance: String,
     packs: Option<PathBuf>,
+    bpffs: PathBuf,
 }
 
 impl Agent {
@@ -28,12 +30,8 @@ impl Agent {
     /// The program isn't there.
     pub fn new(host: &Host, program: &Path) -> Result<Self> {
         ensure!(program.is_file(), "{} is not built", program.display());
-        Ok(Self {
-            host: host.clone(),
-            program: program.to_owned(),
-            instance: host.name().to_owned(),
-            packs: None,
-        })
+        let (program, instance, bpffs) = (program.to_owned(), host.name().to_owned(), host.lab().bpffs());
+        Ok(Self { host: host.clone(), program, instance, packs: None, bpffs })
     }
 
     /// The same with packs of this folder beside those that are built in.
@@ -75,6 +73,64 @@ impl Agent {
         self.host.run(self.words(words))
     }
 
+    /// A command on this instance, for those who want its environment.
+    ///
+    /// # Errors
+    /// There is no such host any more.
+    pub fn prepare<I, S>(&self, words: I) -> Result<Command>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.host.command(self.words(words))
+    }
+
+    /// The same instance by another program.
+    #[must_use]
+    pub fn with_program(&self, program: &Path) -> Self {
+        Self { program: program.to_owned(), ..self.clone() }
+    }
+
+    /// Another instance on the same host.
+    #[must_use]
+    pub fn with_instance(&self, name: &str) -> Self {
+        Self { instance: name.to_owned(), ..self.clone() }
+    }
+
+    /// The same instance with its pins elsewhere.
+    #[must_use]
+    pub fn with_bpffs(&self, folder: &Path) -> Self {
+        Self { bpffs: folder.to_owned(), ..self.clone() }
+    }
+
+    /// Starts a command that goes on, like `run`; its output goes to a log.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn<I, S>(&self, words: I) -> Result<Server>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.host.spawn(self.words(words))
+    }
+
+    /// Where it remembers.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder("state").join(&self.instance)
+    }
+
+    /// Where its pins are.
+    #[must_use]
+    pub fn pins(&self) -> PathBuf {
+        self.bpffs.join(&self.instance)
+    }
+
+    fn folder(&self, kind: &str) -> PathBuf {
+        self.host.lab().dir().join(format!("{}-{kind}", self.host.name()))
+    }
+
     /// What it exports now.
     ///
     /// # Errors
@@ -94,13 +150,11 @@ impl Agent {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let lab = self.host.lab();
-        let folder = |kind: &str| lab.dir().join(format!("{}-{kind}", self.host.name()));
         let mut words = vec![self.program.clone()];
         words.extend(command.into_iter().map(|word| PathBuf::from(word.as_ref())));
         words.extend(["--instance".into(), self.instance.clone().into()]);
-        words.extend(["--bpffs".into(), lab.bpffs()]);
-        words.extend(["--state-dir".into(), folder("state"), "--run-dir".into(), folder("run")]);
+        words.extend(["--bpffs".into(), self.bpffs.clone()]);
+        words.extend(["--state-dir".into(), self.folder("state"), "--run-dir".into(), self.folder("run")]);
         if let Some(folder) = &self.packs {
             words.extend(["--packs".into(), folder.clone()]);
         }

@@ -127,6 +127,23 @@ impl Host {
         self.lab.namespace(&self.name)
     }
 
+    /// Removes an interface with its cable.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unplug(&self, interface: &str) -> Result<()> {
+        process::run(["ip", "-n", &self.namespace(), "link", "delete", interface])?.ok()?;
+        Ok(())
+    }
+
+    /// Plugs an interface into the switch, down and without an address, as a device that has just been found.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn plug(&self, interface: &str) -> Result<()> {
+        Interface::new(interface).plug_in(self)
+    }
+
     /// Runs a command in the host, for [`PATIENCE`] at most. A failing command is an `Ok` with its code.
     ///
     /// # Errors

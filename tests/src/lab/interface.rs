@@ -30,7 +30,24 @@ impl Interface {
 
     /// Makes the pair, and brings both ends up.
     pub(super) fn plug(&self, host: &Host) -> Result<()> {
-        let Self { name, mac, addresses, plain, peer } = self;
+        self.plug_in(host)?;
+        let Self { name, mac: _, addresses, plain: _, peer: _ } = self;
+        let here = host.namespace();
+        process::run(["ip", "-n", &here, "link", "set", name, "up"])?.ok()?;
+        for address in addresses {
+            check(address)?;
+            let mut add = vec!["ip", "-n", &here, "address", "add", address, "dev", name];
+            if address.contains(':') {
+                add.push("nodad");
+            }
+            process::run(add)?.ok()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the pair, and brings the far end up.
+    pub(super) fn plug_in(&self, host: &Host) -> Result<()> {
+        let Self { name, mac, addresses: _, plain, peer } = self;
         let here = host.namespace();
         let (there, far) = match peer {
             Some((peer, interface)) => (peer.namespace(), interface.clone()),
@@ -55,15 +72,6 @@ impl Interface {
             process::run(["ip", "-n", &there, "link", "set", &far, "master", BRIDGE])?.ok()?;
         }
         process::run(["ip", "-n", &there, "link", "set", &far, "up"])?.ok()?;
-        process::run(["ip", "-n", &here, "link", "set", name, "up"])?.ok()?;
-        for address in addresses {
-            check(address)?;
-            let mut add = vec!["ip", "-n", &here, "address", "add", address, "dev", name];
-            if address.contains(':') {
-                add.push("nodad");
-            }
-            process::run(add)?.ok()?;
-        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ pub fn exchange(plan: &Plan) -> Report {
     exchange_until(plan, &AtomicBool::new(false))
 }
 
-/// The same, but sends no more once it is told to stop.
+/// Carries the plan out until its end, or until `stop` is set; messages that are under way are waited for.
 #[must_use]
 pub fn exchange_until(plan: &Plan, stop: &AtomicBool) -> Report {
     let end = Instant::now() + plan.limit;

@@ -8,6 +8,7 @@ use portreeve_common::Direction;
 
 use super::{
     keys::{Keys, Value, suggest},
+    management::MANAGEMENT_ID,
     peers::{self, PeerList},
     value::{self, Text},
 };
@@ -86,7 +87,7 @@ struct Ids<'c> {
 
 impl Ids<'_> {
     fn check(&mut self, id: &str, at: Span, report: &mut Report) {
-        if self.documented.contains(id) || id == PING_ID {
+        if self.documented.contains(id) || id == PING_ID || id.starts_with(MANAGEMENT_ID) {
             let message = format!("id `{id}` is a documented flow's");
             report.error(at, message, "choose an id of the site's own, like \"SITE-1\"");
         } else if !self.taken.insert(id.to_owned()) {
@@ -231,6 +232,11 @@ fn with_ports(
         report.error(protocol.span(), format!("{word} needs a `port`"), help);
         return None;
     };
+    ports("port", value, report)
+}
+
+/// A port, a range, or a list of both.
+pub(super) fn ports(key: &str, value: Value<'_>, report: &mut Report) -> Option<Ports> {
     let read: Vec<_> = match value.get_ref().as_array() {
         Some(items) => items.iter().map(|item| port_range(item, report)).collect(),
         None => vec![port_range(value, report)],
@@ -238,7 +244,7 @@ fn with_ports(
     // Every item has been read by now, so that all mistakes are reported at once.
     let ranges = read.into_iter().collect::<Option<Vec<_>>>()?;
     if ranges.is_empty() {
-        report.error(value.span(), "`port` lists no port", "list at least one port");
+        report.error(value.span(), format!("`{key}` lists no port"), "list at least one port");
         return None;
     }
     Some(Ports { destination: PortSet::new(ranges).ranges().to_vec(), source: None })

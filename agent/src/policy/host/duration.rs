@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads "60s", "24h", "1h30m"; `None` for anything else.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds: u64 = 0;
     while !rest.is_empty() {

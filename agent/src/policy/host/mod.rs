@@ -2,11 +2,12 @@
 
 pub mod allow;
 mod contradiction;
-mod duration;
+pub mod duration;
 mod ethertype;
 mod identity;
 mod keys;
 mod machine;
+pub mod management;
 mod peers;
 pub mod permissions;
 mod role;
@@ -26,6 +27,7 @@ pub(in crate::policy) use self::several::{Listed, read_site};
 pub use self::{
     allow::Allow,
     machine::Machine,
+    management::Management,
     peers::{PeerEntry, PeerList},
     role::RoleUse,
 };
@@ -90,7 +92,7 @@ pub enum OnStop {
 }
 
 /// Where ingress packets are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hook {
     /// Native XDP where it is there and costs less, else TC.
@@ -112,6 +114,8 @@ pub struct Baseline {
     pub ping_from_at: Span,
     /// Which frames without IP pass.
     pub ethertypes: EtherTypes,
+    /// Who may always reach this host to look after it.
+    pub management: Vec<Management>,
 }
 
 /// Which frames without IP pass.
@@ -166,7 +170,13 @@ impl Default for StateLimits {
 
 impl Default for Baseline {
     fn default() -> Self {
-        Self { dhcp: false, ping_from: None, ping_from_at: 0..0, ethertypes: EtherTypes::Any }
+        Self {
+            dhcp: false,
+            ping_from: None,
+            ping_from_at: 0..0,
+            ethertypes: EtherTypes::Any,
+            management: Vec::new(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     Baseline, Enforcement, EtherTypes, StateLimits, duration,
     ethertype::{self, Refused},
     keys::{Keys, Value, suggest},
-    peers, value,
+    management, peers, value,
 };
 use crate::diagnostic::Report;
 
@@ -42,8 +42,10 @@ pub(super) fn baseline(mut keys: Keys<'_>, report: &mut Report) -> Baseline {
     let ping_from = ping.and_then(|value| peers::read("ping_from", value, report));
     let ping_from_at = ping.map(toml::Spanned::span).unwrap_or_default();
     let ethertypes = keys.take("ethertypes").and_then(|value| ethertypes(value, report));
+    let management = management::read_all(keys.tables("management", report), report);
     keys.finish(report);
-    Baseline { dhcp, ping_from, ping_from_at, ethertypes: ethertypes.unwrap_or(EtherTypes::Any) }
+    let ethertypes = ethertypes.unwrap_or(EtherTypes::Any);
+    Baseline { dhcp, ping_from, ping_from_at, ethertypes, management }
 }
 
 pub(super) fn state(mut keys: Keys<'_>, report: &mut Report) -> StateLimits {

@@ -78,6 +78,7 @@ pub(super) fn resolve(
         }
     }
     drafts.extend(site::ping(&host));
+    drafts.extend(site::management(&host));
     for allow in &host.allows {
         if allow.expired {
             dormant.push(site::expired(allow));

@@ -32,6 +32,27 @@ pub(super) fn ping(host: &HostFile) -> Option<Draft> {
     Some(Draft { rule, at: host.baseline.ping_from_at.clone(), assumed: false, alias_of: None })
 }
 
+/// `[baseline] management` as rules.
+pub(super) fn management(host: &HostFile) -> impl Iterator<Item = Draft> {
+    host.baseline.management.iter().map(|entry| {
+        let row = format!("[baseline] management {}", entry.position);
+        let (direction, service) = entry.service();
+        let rule = Rule {
+            flow: entry.id(),
+            aliases: Vec::new(),
+            role: SITE.into(),
+            direction,
+            service,
+            local: Local::Own,
+            peers: site_peers(&entry.peers),
+            control_port: None,
+            origin: site_origin("who looks after this host".into(), row, "management".into()),
+            why: "management is always allowed".into(),
+        };
+        Draft { rule, at: entry.at.clone(), assumed: false, alias_of: None }
+    })
+}
+
 /// The rules of an `[[allow]]`: one for the hosts, one for each group that it sends to.
 pub(super) fn drafts(allow: &Allow) -> impl Iterator<Item = Draft> {
     let hosts = (!allow.peers.is_empty()).then(|| (Local::Own, site_peers(&allow.peers)));

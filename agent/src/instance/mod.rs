@@ -1,7 +1,8 @@
 //! One instance on this machine: its folders, its lock, and what it remembers from one start to the next.
 
+mod state;
+
 use std::{
-    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -10,15 +11,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use nix::unistd::geteuid;
 use portreeve_common::counter::MAX_INTERFACES;
-use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
-use crate::{
-    datapath::{Pins, attach::Cover, object::Secret},
-    image::FlowSlots,
-};
+pub use self::state::{Generation, Resume, State};
+use crate::{crash, datapath::Pins};
 
 /// Where state is kept unless told otherwise.
 pub const DEFAULT_STATE: &str = "/var/lib/portreeve";
@@ -78,33 +76,6 @@ pub struct Instance {
     pub pins: Pins,
     state: PathBuf,
     run: PathBuf,
-}
-
-/// What is remembered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct State {
-    /// Secret words of the state tables' hash: programs that are loaded later have to agree with earlier ones.
-    pub secret: Secret,
-    /// Places of the interfaces in the reasons' counters.
-    pub slots: BTreeMap<String, u32>,
-    /// Places of the flows in the flows' counters.
-    pub flows: FlowSlots,
-    /// Ticks of the kernel's clock in a second.
-    pub ticks_per_second: u32,
-    /// When counting began.
-    pub since: Timestamp,
-    /// The generation that was made last.
-    pub generation: u16,
-    /// What the tables protect, as it was last compiled.
-    pub protected: Vec<ipnet::IpNet>,
-    /// The interfaces that should be covered, and how they are.
-    pub interfaces: BTreeMap<String, Cover>,
-    /// Whether drops have dropped before: the adoption window opens once.
-    pub enforced: bool,
-    /// The modes that the host file asked for, by direction: only a new wish undoes what a command has set.
-    pub declared: BTreeMap<String, String>,
-    /// When modes last changed, by direction.
-    pub changed: BTreeMap<String, Timestamp>,
 }
 
 /// Held while anything of an instance changes.
@@ -180,14 +151,15 @@ impl Instance {
     /// # Errors
     /// The file can't be read, or is damaged.
     pub fn state(&self) -> Result<Option<State>, InstanceError> {
-        let path = self.state_file();
-        match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(InstanceError::File { doing: "read", path, source }),
-            Ok(text) => {
-                let state = serde_json::from_str(&text);
-                state.map(Some).map_err(|source| InstanceError::Damaged { path, source })
+        let newest = read_state(self.state_file());
+        match (&newest, read_state(self.older_state_file())) {
+            // Power was lost between two renames, or the disk has lost a part of the newest one.
+            (Ok(None), Ok(Some(older))) => Ok(Some(older)),
+            (Err(error @ InstanceError::Damaged { .. }), Ok(Some(older))) => {
+                tracing::warn!(%error, "the state before it is used");
+                Ok(Some(older))
             }
+            _ => newest,
         }
     }
 
@@ -212,7 +184,19 @@ impl Instance {
         let path = self.state_file();
         let text = serde_json::to_string_pretty(state)
             .map_err(|source| InstanceError::Damaged { path: path.clone(), source })?;
-        self.write(&path, text.as_bytes())
+        let new = self.prepare(&path, text.as_bytes())?;
+        // The one before stays beside it. Between the two renames there is only that one, which says the same of what
+        // the kernel has: nothing is stored there before this returns.
+        if matches!(read_state(path.clone()), Ok(Some(_))) {
+            let older = self.older_state_file();
+            fs::rename(&path, &older).map_err(|source| InstanceError::File {
+                doing: "write",
+                path: older,
+                source,
+            })?;
+            crash::point();
+        }
+        self.put(new, &path)
     }
 
     /// The last good policy's host file; it may not be there.
@@ -234,78 +218,64 @@ impl Instance {
     /// # Errors
     /// The file can't be removed.
     pub fn forget(&self) -> Result<(), InstanceError> {
-        let path = self.state_file();
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(InstanceError::File { doing: "remove", path, source })
+        // The older one first: what is left, if this is cut short, is still the newest.
+        for path in [self.older_state_file(), self.state_file()] {
+            crash::point();
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(InstanceError::File { doing: "remove", path, source });
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn state_file(&self) -> PathBuf {
         self.state.join("state.json")
     }
 
+    fn older_state_file(&self) -> PathBuf {
+        self.state.join("state.old.json")
+    }
+
     /// All or nothing: a new file that takes the old one's place once it is on the disk.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), InstanceError> {
+        self.put(self.prepare(path, bytes)?, path)
+    }
+
+    /// A new file on the disk, without its name.
+    fn prepare(&self, path: &Path, bytes: &[u8]) -> Result<NamedTempFile, InstanceError> {
+        crash::point();
         make(&self.state)?;
         let failed = |source| InstanceError::File { doing: "write", path: path.into(), source };
-        let mut file = tempfile::NamedTempFile::new_in(&self.state).map_err(failed)?;
+        let mut file = NamedTempFile::new_in(&self.state).map_err(failed)?;
+        crash::point();
         file.write_all(bytes).map_err(failed)?;
+        crash::point();
         file.as_file().sync_all().map_err(failed)?;
+        Ok(file)
+    }
+
+    fn put(&self, file: NamedTempFile, path: &Path) -> Result<(), InstanceError> {
+        let failed = |source| InstanceError::File { doing: "write", path: path.into(), source };
+        crash::point();
         file.persist(path).map_err(|error| failed(error.error))?;
+        crash::point();
         File::open(&self.state).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 }
 
-impl State {
-    /// For an instance whose counting begins now.
-    ///
-    /// # Errors
-    /// The system has no random numbers.
-    pub fn begin(ticks_per_second: u32) -> Result<Self, InstanceError> {
-        Ok(Self {
-            secret: secret()?,
-            slots: BTreeMap::new(),
-            flows: FlowSlots::default(),
-            ticks_per_second,
-            since: Timestamp::now(),
-            generation: 0,
-            protected: Vec::new(),
-            interfaces: BTreeMap::new(),
-            enforced: false,
-            declared: BTreeMap::new(),
-            changed: BTreeMap::new(),
-        })
-    }
-
-    /// An interface's place; the same one for as long as the counters live.
-    ///
-    /// # Errors
-    /// There are no more places.
-    pub fn slot(&mut self, interface: &str) -> Result<u32, InstanceError> {
-        if let Some(slot) = self.slots.get(interface) {
-            return Ok(*slot);
+/// `None` if there is none.
+fn read_state(path: PathBuf) -> Result<Option<State>, InstanceError> {
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstanceError::File { doing: "read", path, source }),
+        Ok(text) => {
+            let state = serde_json::from_str(&text);
+            state.map(Some).map_err(|source| InstanceError::Damaged { path, source })
         }
-        let free = (0..MAX_INTERFACES).find(|slot| !self.slots.values().any(|taken| taken == slot));
-        let slot = free.ok_or(InstanceError::Interfaces)?;
-        self.slots.insert(interface.into(), slot);
-        Ok(slot)
     }
-}
-
-/// Random words.
-fn secret() -> Result<Secret, InstanceError> {
-    const RANDOM: &str = "/dev/urandom";
-    let mut bytes = [0; size_of::<Secret>()];
-    let read = File::open(RANDOM).and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
-    read.map_err(|source| InstanceError::File { doing: "read", path: RANDOM.into(), source })?;
-    let mut secret = Secret::default();
-    for (word, bytes) in secret.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_ne_bytes(*bytes);
-    }
-    Ok(secret)
 }
 
 /// A folder that only root looks into.
@@ -336,10 +306,25 @@ mod tests {
     }
 
     #[test]
-    fn damaged_state_is_named() {
+    fn damaged_state_is_named_and_the_one_before_it_stands_in() {
         let folder = tempfile::tempdir().unwrap();
         let instance = Instance::new("default", folder.path(), folder.path(), folder.path());
         instance.write(&instance.state_file(), b"{").unwrap();
         assert!(instance.state().unwrap_err().to_string().ends_with("state.json is damaged"));
+        let mut state = State::begin(250).unwrap();
+        instance.remember(&state).unwrap();
+        state.generation = 1;
+        instance.remember(&state).unwrap();
+        assert_eq!(instance.state().unwrap().unwrap().generation, 1);
+        for broken in ["", "{", "{}"] {
+            instance.write(&instance.state_file(), broken.as_bytes()).unwrap();
+            assert_eq!(instance.state().unwrap().unwrap().generation, 0, "{broken:?}");
+        }
+        // What is damaged never takes the place of what is whole.
+        instance.remember(&state).unwrap();
+        instance.write(&instance.state_file(), b"{").unwrap();
+        assert_eq!(instance.state().unwrap().unwrap().generation, 0);
+        instance.forget().unwrap();
+        assert!(instance.state().unwrap().is_none());
     }
 }

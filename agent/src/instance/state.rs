@@ -1,0 +1,133 @@
+//! What an instance remembers.
+
+use std::{collections::BTreeMap, fs::File, io};
+
+use jiff::{Timestamp, civil::Date};
+use portreeve_common::{
+    counter::MAX_INTERFACES,
+    switch::{Posture, Switch},
+};
+use serde::{Deserialize, Serialize};
+
+use super::InstanceError;
+use crate::{
+    datapath::{attach::Cover, object::Secret},
+    image::FlowSlots,
+};
+
+/// What is remembered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// Secret words of the state tables' hash: programs that are loaded later have to agree with earlier ones.
+    pub secret: Secret,
+    /// Places of the interfaces in the reasons' counters.
+    pub slots: BTreeMap<String, u32>,
+    /// Places of the flows in the flows' counters.
+    pub flows: FlowSlots,
+    /// Ticks of the kernel's clock in a second.
+    pub ticks_per_second: u32,
+    /// When counting began.
+    pub since: Timestamp,
+    /// The generation that was made last.
+    pub generation: u16,
+    /// Those that the kernel may have in force: the current one, the one to go back to, one that is being made.
+    pub generations: BTreeMap<u16, Generation>,
+    /// The switch's word as it was stored last.
+    pub switch: u64,
+    /// A word that is about to be stored: if the kernel has it, only the remembering was cut short.
+    pub intent: Option<u64>,
+    /// The interfaces that should be covered, and how they are.
+    pub interfaces: BTreeMap<String, Cover>,
+    /// Whether drops have dropped before: the adoption window opens once.
+    pub enforced: bool,
+    /// Of an instance whose maps are gone: the mode of each direction, and the one that its host file had asked for.
+    pub resume: BTreeMap<String, Resume>,
+    /// When modes last changed, by direction.
+    pub changed: BTreeMap<String, Timestamp>,
+}
+
+/// How a direction stood before a reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// What the host file had asked for.
+    pub declared: String,
+    /// What was in force, which a command may have set.
+    pub mode: String,
+}
+
+/// All that a generation was compiled from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The host file's text.
+    pub host: String,
+    /// The addresses that the tables protect.
+    pub protected: Vec<ipnet::IpNet>,
+    /// The day that `expires` was held against.
+    pub day: Date,
+    /// The modes that the host file asked for, by direction: only a new wish undoes what a command has set.
+    pub declared: BTreeMap<String, String>,
+}
+
+impl State {
+    /// For an instance whose counting begins now.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn begin(ticks_per_second: u32) -> Result<Self, InstanceError> {
+        Ok(Self {
+            secret: secret()?,
+            slots: BTreeMap::new(),
+            flows: FlowSlots::default(),
+            ticks_per_second,
+            since: Timestamp::now(),
+            generation: 0,
+            generations: BTreeMap::new(),
+            switch: 0,
+            intent: None,
+            interfaces: BTreeMap::new(),
+            enforced: false,
+            resume: BTreeMap::new(),
+            changed: BTreeMap::new(),
+        })
+    }
+
+    /// An interface's place; the same one for as long as the counters live.
+    ///
+    /// # Errors
+    /// There are no more places.
+    pub fn slot(&mut self, interface: &str) -> Result<u32, InstanceError> {
+        if let Some(slot) = self.slots.get(interface) {
+            return Ok(*slot);
+        }
+        let free = (0..MAX_INTERFACES).find(|slot| !self.slots.values().any(|taken| taken == slot));
+        let slot = free.ok_or(InstanceError::Interfaces)?;
+        self.slots.insert(interface.into(), slot);
+        Ok(slot)
+    }
+
+    /// The posture that stays unless somebody confirms another one.
+    #[must_use]
+    pub fn settled(&self) -> Posture {
+        let switch = Switch::from_word(self.switch);
+        if switch.deadline().is_some() { switch.previous() } else { switch.latest() }
+    }
+
+    /// The generation of a posture.
+    #[must_use]
+    pub fn record(&self, posture: Posture) -> Option<&Generation> {
+        self.generations.get(&posture.generation())
+    }
+}
+
+/// Random words.
+fn secret() -> Result<Secret, InstanceError> {
+    const RANDOM: &str = "/dev/urandom";
+    let mut bytes = [0; size_of::<Secret>()];
+    let read = File::open(RANDOM).and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
+    read.map_err(|source| InstanceError::File { doing: "read", path: RANDOM.into(), source })?;
+    let mut secret = Secret::default();
+    for (word, bytes) in secret.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    Ok(secret)
+}
