@@ -1,7 +1,7 @@
 //! The short way for the packets that come most: an untagged, whole IPv4 or IPv6 packet without options, of TCP or
 //! UDP, that is part of an established flow, or that is refused.
 //!
-//! It decides what [`crate::look`] and [`crate::decide()`] would, or nothing; a property test holds them together.
+//! It decides what [`crate::look`] and [`crate::decide()`] would, or nothing; a suite holds them together, packet by packet.
 //! The kernel programs keep all of it in registers.
 
 use crate::{
