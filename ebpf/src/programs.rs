@@ -17,36 +17,42 @@ use crate::{
 
 /// Ingress on NICs with native XDP; frames in several buffers too.
 #[xdp(frags)]
+#[inline(always)]
 pub(crate) fn ingress_xdp(ctx: XdpContext) -> u32 {
     filter::<ATTACHED>(&ctx)
 }
 
 /// Ingress where native XDP is missing or costs more.
 #[classifier]
+#[inline(always)]
 pub(crate) fn ingress_tc(ctx: TcContext) -> i32 {
     classify::<ATTACHED>(&ctx, Direction::Ingress)
 }
 
 /// Egress.
 #[classifier]
+#[inline(always)]
 pub(crate) fn egress_tc(ctx: TcContext) -> i32 {
     classify::<ATTACHED>(&ctx, Direction::Egress)
 }
 
 /// The three again, to be asked and not attached: they are told time and length, and tell their verdict.
 #[xdp(frags)]
+#[inline(always)]
 pub(crate) fn asked_xdp(ctx: XdpContext) -> u32 {
     filter::<ASKED>(&ctx)
 }
 
 /// As above.
 #[classifier]
+#[inline(always)]
 pub(crate) fn asked_ingress(ctx: TcContext) -> i32 {
     classify::<ASKED>(&ctx, Direction::Ingress)
 }
 
 /// As above.
 #[classifier]
+#[inline(always)]
 pub(crate) fn asked_egress(ctx: TcContext) -> i32 {
     classify::<ASKED>(&ctx, Direction::Egress)
 }

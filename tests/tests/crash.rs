@@ -47,8 +47,7 @@ fn at_every_point(
     mut words: impl FnMut(u32) -> Vec<String>,
     mut next: impl FnMut(u32) -> Result<()>,
 ) -> Result<u32> {
-    let mut kills = 0;
-    for n in (1..MOST).step_by(stride) {
+    for (kills, n) in (0..).zip((1..MOST).step_by(stride)) {
         let typed = words(n);
         let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
         if !dies(gateway, &typed, n)? {
@@ -56,7 +55,6 @@ fn at_every_point(
             ensure!(n > 1, "{what}: no point was passed; the program is built without `crash-points`");
             return Ok(kills);
         }
-        kills += 1;
         next(n).with_context(|| format!("{what}, after point {n}"))?;
     }
     anyhow::bail!("{what}: more than {MOST} points")

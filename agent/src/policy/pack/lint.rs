@@ -89,7 +89,7 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, report: &mut Report) {
                 match item.get_ref().as_table() {
                     Some(table) => read_table(&what, keys, table, item.span(), report),
                     None => {
-                        report.error(item.span(), format!("{what} is a table"), "write key = value in it")
+                        report.error(item.span(), format!("{what} is a table"), "write key = value in it");
                     }
                 }
             }
