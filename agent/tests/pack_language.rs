@@ -1,4 +1,4 @@
-//! What the pack language can say beyond the two packs that are built in, on a pack of a site's own.
+//! What the pack language can say beyond the packs that are built in, on a pack of a site's own.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -2,7 +2,7 @@
 
 use crate::{Decision, Reason};
 
-/// One packet's question and answer, in a map that only programs loaded for tracing use.
+/// One packet's question and answer, in a map that only programs that are asked use.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trace {

@@ -204,14 +204,14 @@ pub(crate) fn peers(generation: u16, bucket: u32) -> Option<&'static PeerBucket>
     Some(unsafe { &*place })
 }
 
-/// What a program that is loaded for tracing was asked.
+/// What a program that is not attached was asked.
 #[inline(always)]
 pub(crate) fn trace(asked: bool) -> Option<&'static mut Trace> {
     if !asked {
         return None;
     }
     let trace = TRACE.get_ptr_mut(0)?;
-    // SAFETY: the map's only value; a traced program runs one packet at a time.
+    // SAFETY: the map's only value; a program that is asked runs one packet at a time.
     Some(unsafe { &mut *trace })
 }
 

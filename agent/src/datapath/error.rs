@@ -109,7 +109,7 @@ pub enum DatapathError {
     /// A frame that the kernel won't run.
     #[error("the kernel does not run a frame of {0} bytes")]
     Frame(usize),
-    /// The traced program gave no verdict.
+    /// A program that was asked gave no verdict.
     #[error("the program gave no verdict")]
     Silent,
     /// The clock does not move.

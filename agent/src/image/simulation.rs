@@ -97,7 +97,6 @@ impl Simulation {
     }
 }
 
-/// Flows are found by key, so their place says nothing.
 /// What the short way says, as the long way would say it.
 struct Said;
 
@@ -125,6 +124,7 @@ impl Outcomes for Said {
     }
 }
 
+/// Flows are found by key, so their place says nothing.
 impl Tables for Simulation {
     type Slot = ();
 
