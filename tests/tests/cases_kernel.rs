@@ -34,12 +34,8 @@ fn every_case_gets_its_verdict_by_tc() -> Result<()> {
 fn judge_all(native: bool) -> Result<()> {
     let catalogue = Catalogue::built_in()?;
     let mut traced: Option<Traced> = None;
-    let (mut judged, mut wrong, mut waiting) = (0, Vec::new(), BTreeMap::<String, usize>::new());
+    let (mut judged, mut wrong) = (0, Vec::new());
     for case in Case::all()? {
-        if let Some(role) = case.host.roles.iter().find(|role| catalogue.pack(&role.pack).is_none()) {
-            *waiting.entry(role.pack.clone()).or_default() += 1;
-            continue;
-        }
         judged += 1;
         let reason =
             judge(&case, &catalogue, native, &mut traced, judged).with_context(|| case.id.clone())?;
@@ -48,9 +44,8 @@ fn judge_all(native: bool) -> Result<()> {
         }
     }
     ensure!(wrong.is_empty(), "{} of {judged} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    ensure!(judged >= 100, "only {judged} cases have built-in packs");
     let hook = if native { "XDP" } else { "TC" };
-    println!("{judged} cases judged, ingress by {hook}; waiting for their packs: {waiting:?}");
+    println!("{judged} cases judged, ingress by {hook}");
     Ok(())
 }
 

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
-
 use ipnet::IpNet;
 use portreeve::{
     image::{FlowSlots, Image, simulation::Simulation},
@@ -18,12 +16,8 @@ const TICKS_PER_SECOND: u64 = 250;
 #[test]
 fn every_case_gets_its_verdict() {
     let catalogue = Catalogue::load(None).unwrap();
-    let (mut judged, mut wrong, mut waiting) = (0, Vec::new(), BTreeMap::<String, usize>::new());
+    let (mut judged, mut wrong) = (0, Vec::new());
     for case in Case::all().unwrap() {
-        if let Some(role) = case.host.roles.iter().find(|role| catalogue.pack(&role.pack).is_none()) {
-            *waiting.entry(role.pack.clone()).or_default() += 1;
-            continue;
-        }
         judged += 1;
         let decision = judge(&case, &catalogue);
         let wanted = matches!(case.expect, Expect::Pass);
@@ -32,8 +26,7 @@ fn every_case_gets_its_verdict() {
         }
     }
     assert!(wrong.is_empty(), "{} of {judged} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(judged >= 100, "only {judged} cases have built-in packs");
-    println!("{judged} cases judged; waiting for their packs: {waiting:?}");
+    println!("{judged} cases judged");
 }
 
 /// The verdict on the last of a case's frames.

@@ -36,7 +36,8 @@ pub const SHARED_MAPS: [&str; 17] = [
 ];
 
 /// The maps that hold the policy, but for the switch.
-const POLICY_MAPS: [&str; 6] = ["SETTINGS", "DOCUMENTED", "CLASSES", "PEERINGS", "PEERS", "SHARED"];
+const POLICY_MAPS: [&str; 7] =
+    ["SETTINGS", "DOCUMENTED", "CLASSES", "PEERINGS", "PEERS", "SHARED", "CLAUSES"];
 
 /// Sets of the state tables of programs that are only asked.
 const ASKED_SETS: Sets = Sets { established: 64, embryonic: 1_024 };

@@ -1,6 +1,6 @@
 //! The pages of the ports' counters: drops by port, and what is counted beside them, summed over the CPUs.
 
-use std::collections::BTreeMap;
+use std::{borrow::Borrow, collections::BTreeMap};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
 use portreeve_common::{
@@ -60,7 +60,7 @@ impl Subject {
 
 impl Pages {
     /// Reads them, each once.
-    pub(super) fn read(map: &PerCpuArray<MapData, PortPage>) -> Result<Self, MapError> {
+    pub(super) fn read<T: Borrow<MapData>>(map: &PerCpuArray<T, PortPage>) -> Result<Self, MapError> {
         let mut pages = Self::default();
         let mut sums = [0; PORTS_PER_PAGE as usize];
         for number in 0..PORT_PAGES {

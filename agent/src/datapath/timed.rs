@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aya::{
     Ebpf, TestRun, TestRunOptions,
+    maps::PerCpuArray,
     programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use portreeve_common::switch::{Mode, Posture, Switch};
@@ -11,7 +12,8 @@ use portreeve_common::switch::{Mode, Posture, Switch};
 use super::{
     DatapathError,
     object::{self, Globals, Secret, Sets},
-    policy::{PolicyMaps, Tables},
+    pages::Pages,
+    policy::{PolicyMaps, Tables, failed},
 };
 
 /// Its generation: the first.
@@ -107,6 +109,16 @@ impl Timed {
             program.test_run(options).map_err(failed)?
         };
         Ok(Run { mean: result.duration, returned: result.return_value })
+    }
+
+    /// Reads all counters of the ports, as commands do.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn pages(&self) -> Result<Pages, DatapathError> {
+        let map = self.ebpf.map("PORTS").ok_or(DatapathError::Missing("PORTS"))?;
+        let read = PerCpuArray::try_from(map).and_then(|map| Pages::read(&map));
+        read.map_err(|error| failed("PORTS", error))
     }
 
     /// Instructions that the verifier followed in a program, where the kernel tells.

@@ -1,5 +1,7 @@
 //! One load of the object, timed in interleaved rounds: a slow phase of the machine meets all rows alike.
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use portreeve::{
     datapath::{
@@ -62,6 +64,10 @@ impl Measure {
                     self.row(*family, work, frame, passes, repeat, report)?;
                 }
             }
+            let begin = Instant::now();
+            let pages = self.timed.pages()?;
+            report.read(begin.elapsed());
+            ensure!(pages.ports().len() >= 2, "what was dropped is not counted");
         }
         for timing in [Timing::Xdp, Timing::Ingress, Timing::Egress] {
             if let Some(instructions) = self.timed.verified(timing)? {

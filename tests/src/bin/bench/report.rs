@@ -26,6 +26,7 @@ pub(crate) struct Report {
     rows: BTreeMap<Row, Vec<(f64, f64)>>,
     compiled: Vec<(usize, Duration)>,
     beside: Vec<Compiled>,
+    reads: Vec<Duration>,
     verified: BTreeMap<Timing, u32>,
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct Figures {
     compiled: Vec<(usize, f64)>,
     /// 10,000 flows with 10,000 prefixes from text, beside `nft` checking the same.
     beside: Vec<Compiled>,
+    /// Milliseconds to read all counters of the ports, of drops and of would-drops.
+    read_ports: f64,
     /// Instructions that the verifier followed.
     verified: BTreeMap<String, u32>,
 }
@@ -67,6 +70,15 @@ impl Report {
     /// Who compiled many flows, and how.
     pub(crate) fn beside(&mut self, compiled: Vec<Compiled>) {
         self.beside = compiled;
+    }
+
+    /// How long reading all counters of the ports took: 262,144 of drops and as many of would-drops, on each CPU.
+    pub(crate) fn read(&mut self, took: Duration) {
+        self.reads.push(took);
+    }
+
+    fn read_milliseconds(&self) -> f64 {
+        median(self.reads.iter().map(|took| took.as_secs_f64() * 1e3))
     }
 
     /// Instructions that the verifier followed.
@@ -90,6 +102,7 @@ impl Report {
                 "10000 flows with 10000 prefixes, {by}: {milliseconds:.1} ms, peak {peak_mebibytes:.1} MiB"
             );
         }
+        println!("all counters of the ports, drops and would-drops, read in {:.2} ms", self.read_milliseconds());
         for (timing, instructions) in &self.verified {
             println!("{timing:?}: the verifier followed {instructions} instructions");
         }
@@ -103,6 +116,7 @@ impl Report {
             rows: self.figures().collect(),
             compiled: compiled.collect(),
             beside: self.beside.clone(),
+            read_ports: self.read_milliseconds(),
             verified: verified.collect(),
         }
     }
