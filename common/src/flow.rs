@@ -289,6 +289,13 @@ impl FlowState {
         self
     }
 
+    /// Both ends have finished.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.is(mark::FIN_LOCAL) && self.is(mark::FIN_REMOTE)
+    }
+
     /// Both ends have finished, or one has reset the connection.
     #[inline(always)]
     #[must_use]

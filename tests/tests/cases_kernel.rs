@@ -1,6 +1,6 @@
 //! Every verdict case whose packs are built in, judged by the kernel: ingress by XDP and by TC, egress by TC. Needs root.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;

@@ -105,6 +105,13 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, series: impl IntoItera
     registry.register(name, help, family);
 }
 
+/// One value without labels.
+fn single(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    let gauge = Gauge::<u64, AtomicU64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -240,13 +247,9 @@ fn drifts(view: &View, read: Read<'_>, registry: &mut Registry) -> Result<(), St
 
 fn policy(view: &View, registry: &mut Registry) {
     let generation = u64::from(view.posture.generation());
-    gauge(registry, "policy_generation", "The generation in force", [(labels([]), generation)]);
-    gauge(
-        registry,
-        "policy_pending",
-        "1 while a change waits for its confirmation",
-        [(labels([]), u64::from(view.pending().is_some()))],
-    );
+    single(registry, "policy_generation", "The generation in force", generation);
+    let pending = u64::from(view.pending().is_some());
+    single(registry, "policy_pending", "1 while a change waits for its confirmation", pending);
     let digest = [(labels([("digest", &view.digest())]), 1)];
     gauge(registry, "policy_info", "The policy in force", digest);
 }

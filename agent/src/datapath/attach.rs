@@ -65,6 +65,7 @@ impl Cover {
 /// The kernel refuses the programs, or the hook that the host file asks for.
 pub fn attach(pins: &Pins, name: &str, wish: host::Hook, globals: &Globals) -> Result<Cover, DatapathError> {
     let index = interface::index(name)?;
+    interface::ensure_ethernet(name)?;
     let mut ebpf = object::load(globals, Some(pins))?;
     Clock::pin(&mut ebpf, pins)?;
     let (native, fallback) = ingress(&mut ebpf, pins, name, index, wish)?;

@@ -76,6 +76,9 @@ pub enum DatapathError {
     /// No such interface.
     #[error("there is no interface {0}")]
     NoInterface(String),
+    /// What it carries has no Ethernet header.
+    #[error("{0} carries no Ethernet frames, and nothing else can be judged: leave it out of `interfaces`")]
+    NoEthernet(String),
     /// Native XDP does not work there.
     #[error("{interface}: native XDP is refused: {why}")]
     Xdp {

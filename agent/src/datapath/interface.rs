@@ -21,13 +21,27 @@ pub fn index(name: &str) -> Result<u32, DatapathError> {
     if_nametoindex(name).map_err(|_absent| DatapathError::NoInterface(name.into()))
 }
 
+/// Whether its frames begin with an Ethernet header (`ARPHRD_ETHER` in `include/uapi/linux/if_arp.h`): nothing else is
+/// understood. Tunnels, modems in raw IP mode and CAN have others.
+///
+/// # Errors
+/// They don't.
+pub fn ensure_ethernet(name: &str) -> Result<(), DatapathError> {
+    if is_ethernet(name) { Ok(()) } else { Err(DatapathError::NoEthernet(name.into())) }
+}
+
+fn is_ethernet(name: &str) -> bool {
+    let kind = fs::read_to_string(Path::new(CLASS).join(name).join("type"));
+    kind.is_ok_and(|kind| kind.trim() == "1")
+}
+
 /// Whether it is a NIC: native XDP is worth it there.
 #[must_use]
 pub fn is_physical(name: &str) -> bool {
     let device = Path::new(CLASS).join(name).join("device");
     let driver = fs::read_link(device.join("driver")).ok();
     let driver = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    device.exists() && !driver.is_some_and(|driver| VIRTUAL.contains(&driver.as_str()))
+    device.exists() && is_ethernet(name) && !driver.is_some_and(|driver| VIRTUAL.contains(&driver.as_str()))
 }
 
 /// The interfaces that a host file means: names as they stand, globs and nothing among the physical ones.

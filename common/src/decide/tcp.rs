@@ -14,14 +14,16 @@ use crate::{
 
 /// How far ahead of the last acknowledgement a reset is still credible: the receive windows of Linux's defaults
 /// stay below it. A reset elsewhere is ignored by its receiver (RFC 5961).
-const RESET_WINDOW: u32 = 1 << 23;
+const RESET_WINDOW: u32 = 1 << 16;
 /// How far an initiator's first acknowledgement may be ahead of the SYN-ACK: data sent early (RFC 7413).
 const EARLY_DATA: u32 = 1 << 16;
 
 /// A SYN that policy allows, on a flow that is there.
 #[inline(always)]
 pub(super) fn begins_again<Slot>(live: &Live<Slot>, direction: Direction) -> Result<Again, Decision> {
-    if live.established && live.state.is_closing() {
+    // A reset alone does not do: whoever forges one that its receiver ignores could then begin again, which would end
+    // the connection. After a true one, the SYN goes on under the old entry.
+    if live.established && live.state.is_finished() {
         return Ok(Again::Begins);
     }
     if live.state.began() != direction {

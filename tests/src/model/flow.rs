@@ -88,11 +88,16 @@ pub(super) struct Limits {
 }
 
 /// No window is wider: a reset further ahead is ignored by its receiver.
-const WIDEST_WINDOW: u32 = 1 << 23;
+const WIDEST_WINDOW: u32 = 1 << 16;
 
 impl Talk {
     pub(super) fn is_closing(&self) -> bool {
-        self.reset || (self.finished.of(Direction::Ingress) && self.finished.of(Direction::Egress))
+        self.reset || self.is_finished()
+    }
+
+    /// Both ends have said that they are done.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished.of(Direction::Ingress) && self.finished.of(Direction::Egress)
     }
 
     /// Any segment but a SYN.

@@ -292,7 +292,7 @@ impl Model {
     fn opens(&mut self, ends: Ends, direction: Direction) -> Result<Judged, Judged> {
         let leave = self.ask(&ends, direction)?;
         if let Some(flow) = self.live(&ends) {
-            let over = matches!(&flow.phase, Phase::Live(talk) if talk.is_closing());
+            let over = matches!(&flow.phase, Phase::Live(talk) if talk.is_finished());
             if !over && flow.began != direction {
                 return Err((Reason::NoState, Which::new()));
             }

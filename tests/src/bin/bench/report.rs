@@ -102,7 +102,10 @@ impl Report {
                 "10000 flows with 10000 prefixes, {by}: {milliseconds:.1} ms, peak {peak_mebibytes:.1} MiB"
             );
         }
-        println!("all counters of the ports, drops and would-drops, read in {:.2} ms", self.read_milliseconds());
+        println!(
+            "all counters of the ports, drops and would-drops, read in {:.2} ms",
+            self.read_milliseconds()
+        );
         for (timing, instructions) in &self.verified {
             println!("{timing:?}: the verifier followed {instructions} instructions");
         }
