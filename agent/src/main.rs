@@ -8,10 +8,6 @@ use portreeve::cli::{
     output, packs, plan, replay, rules, run, status, top,
 };
 
-/// Reading the kernel programs takes many MiB once; the daemon runs for years without them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let json = command.is_json();

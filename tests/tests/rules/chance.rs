@@ -6,7 +6,7 @@ use portreeve_tests::generator::{Pool, Timed, Traffic};
 
 use crate::ways::{PLANT, WAYS, judge_all};
 
-const PACKETS: usize = 40_000;
+const PACKETS: usize = 160_000;
 const SEED: u64 = 23;
 
 /// Mostly hosts of the policy, and the groups and broadcast addresses.
