@@ -13,6 +13,7 @@ pub mod datapath;
 
 pub mod control;
 pub mod instance;
+pub mod names;
 
 mod crash;
 

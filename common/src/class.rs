@@ -5,7 +5,7 @@
 //! [`PeerBucket`]) that user space fills and the kernel only reads. A service whose rules look at more than the peer has
 //! a list of [`Clause`](crate::clause::Clause)s.
 
-use crate::{Address, Direction, Tables, service::Transport};
+use crate::{Address, Direction, Tables, names::NameId, service::Transport};
 
 /// Number of a rule, which is also the slot of its flow's counters: it stays the same while the flow's id lives.
 pub type RuleId = u16;
@@ -137,7 +137,9 @@ pub struct Peering {
     nearest: RuleId,
     /// 1 where the set does not fit in here.
     large: u16,
-    reserved: u64,
+    /// 1 where the set has names among its peers.
+    names: u16,
+    reserved: [u16; 3],
 }
 
 const _: () = assert!(size_of::<Peering>() == 160);
@@ -203,6 +205,19 @@ impl Peering {
         }
         self.large = 0;
         self
+    }
+
+    /// Has names among its peers, whose addresses only the tables know.
+    #[must_use]
+    pub const fn with_names(self) -> Self {
+        Self { names: 1, large: 1, ..self }
+    }
+
+    /// Whether it has.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_names(&self) -> bool {
+        self.names != 0
     }
 
     /// The set of peers.
@@ -345,6 +360,32 @@ pub(crate) fn member<T: Tables>(tables: &T, peering: &Peering, peer: &Address) -
         }
     }
     None
+}
+
+/// The position of the first of a peer's names that is in a set. A name holds for its time; for a flow that `lives`, as
+/// long as it is remembered.
+#[inline(always)]
+pub(crate) fn named<T: Tables>(tables: &T, set: u16, peer: &Address, lives: bool) -> Option<u16> {
+    let now = if lives { 0 } else { tables.now() };
+    tables.learned(peer, |learned| {
+        for name in &learned.places {
+            // A place that is written meanwhile has no name, or one that was this address's just now.
+            let id = name.id;
+            if id != 0 && name.address == *peer && now <= name.until && name.id == id {
+                let member = tables.pattern(set, NameId::from_word(id));
+                if member.is_some() {
+                    return member;
+                }
+            }
+        }
+        None
+    })
+}
+
+/// The position of a name in a set.
+#[inline(always)]
+pub fn pattern<T: Tables>(set: u16, name: NameId, tables: &T) -> Option<u16> {
+    find(tables, &name.peer(set))
 }
 
 /// Walks the buckets of a key.

@@ -27,6 +27,8 @@ pub enum Happening {
     EmbryonicPushedOut = 1,
     /// A line of the table of who gave way to a newer one.
     TalkerPushedOut = 2,
+    /// A learned address gave way to a newer one while it still held.
+    LearnedPushedOut = 3,
 }
 
 impl Happening {

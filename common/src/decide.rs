@@ -20,7 +20,7 @@ pub(crate) use tcp::goes_on as tcp_goes_on;
 
 pub use clause::particular;
 pub use control::{Control, is_controlled, note};
-pub use policy::{BROADCAST, GROUP, OWN, PROTECTED_SET, among, protects};
+pub use policy::{BROADCAST, GROUP, OWN, PROTECTED_SET, among, named, protects};
 
 use crate::{
     Direction, Reason, Tables,
@@ -34,7 +34,7 @@ use crate::{
 ///
 /// The reason in bits 16 to 23, the rule in bits 0 to 15, bit 24 where there is a rule, and within the core bit 25
 /// where the packet goes to many hosts. An open question, see `asks`, has a reason of its own number and the
-/// first clause in place of the rule; bit 26 says who begins the flow.
+/// first clause in place of the rule; bit 26 says who begins the flow. Bit 27 asks for the peer's names, see [`among`].
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decision(u32);
@@ -43,6 +43,7 @@ impl Decision {
     const RULED: u32 = 1 << 24;
     const TO_MANY: u32 = 1 << 25;
     const EGRESS: u32 = 1 << 26;
+    const NAMES: u32 = 1 << 27;
     /// No reason's number, and no pass.
     const QUESTION: u32 = Reason::COUNT - 1;
 
@@ -84,6 +85,19 @@ impl Decision {
     #[inline(always)]
     const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !0xff_0000 | (reason as u32) << 16)
+    }
+
+    /// The same, unless a name of the peer says otherwise.
+    #[inline(always)]
+    const fn naming(self) -> Self {
+        Self(self.0 | Self::NAMES)
+    }
+
+    /// Whether the peer's names are to be asked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn asks_names(self) -> bool {
+        self.0 & Self::NAMES != 0
     }
 
     /// The same, for a packet to a group or broadcast, which begins no flow: who answers is not known.

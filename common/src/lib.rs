@@ -14,6 +14,7 @@ pub mod parse;
 pub mod sight;
 
 pub mod decide;
+pub mod dns;
 pub mod quick;
 pub mod reason;
 pub mod tables;
@@ -21,6 +22,7 @@ pub mod tables;
 pub mod class;
 pub mod clause;
 pub mod direction;
+pub mod names;
 pub mod service;
 pub mod settings;
 pub mod switch;

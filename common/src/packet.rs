@@ -2,6 +2,7 @@
 
 use crate::{
     Direction, Sight,
+    dns::MAX_MESSAGE,
     parse::{Walk, walk},
     quick::{StartV4, StartV6},
     sight,
@@ -40,6 +41,16 @@ pub trait Packet {
     #[inline(always)]
     fn reaches(&self, length: u64) -> bool {
         length <= self.length()
+    }
+
+    /// Copies `length` bytes at `offset`, no more than there are in `to`; `false` where the frame ends before.
+    fn copy(&self, offset: u32, length: u32, to: &mut [u8; MAX_MESSAGE]) -> bool {
+        let bytes = (offset..).zip(to.iter_mut().take(length as usize));
+        for (at, byte) in bytes {
+            let Some([read]) = self.read(at) else { return false };
+            *byte = read;
+        }
+        true
     }
 
     /// Walks over IPv6 extension headers. In the kernel this is a function of its own.

@@ -1,11 +1,13 @@
 //! What a generation of the policy says beside its rules.
 
-use crate::number::ethertype;
+use crate::{class::RuleId, number::ethertype};
 
 /// EtherTypes that a host file may list.
 pub const MAX_ETHERTYPES: usize = 16;
 /// Ports of control flows that a policy may have: FTP's is the one that documents name.
 pub const MAX_CONTROL_PORTS: usize = 6;
+/// Flows to resolvers that a policy may have: a role has two or three.
+pub const MAX_RESOLVERS: usize = 16;
 
 /// Idle limits in ticks of the clock that [`crate::Tables::now`] reads.
 #[repr(C)]
@@ -53,6 +55,8 @@ pub mod flag {
     pub const ETHERTYPES_LISTED: u32 = 2;
     /// A rule needs multicast, and so IGMP.
     pub const MULTICAST: u32 = 4;
+    /// A rule names a domain name: what resolvers answer is learned.
+    pub const NAMES: u32 = 8;
 }
 
 /// A generation's settings, as they lie in the kernel's map.
@@ -65,9 +69,12 @@ pub struct Settings {
     ethertypes: [u16; MAX_ETHERTYPES],
     flags: u32,
     control_ports: [u16; MAX_CONTROL_PORTS],
+    /// One more than each rule under which resolvers are asked; 0 where there is none.
+    resolvers: [u16; MAX_RESOLVERS],
+    ticks_per_second: u64,
 }
 
-const _: () = assert!(size_of::<Settings>() == 104);
+const _: () = assert!(size_of::<Settings>() == 144);
 
 impl Settings {
     /// `adopt_until`: tick until which connections met mid-stream are adopted; `peer_seed`: of the peer table;
@@ -80,7 +87,16 @@ impl Settings {
         flags: u32,
         ethertypes: [u16; MAX_ETHERTYPES],
     ) -> Self {
-        Self { limits, adopt_until, peer_seed, ethertypes, flags, control_ports: [0; MAX_CONTROL_PORTS] }
+        Self {
+            limits,
+            adopt_until,
+            peer_seed,
+            ethertypes,
+            flags,
+            control_ports: [0; MAX_CONTROL_PORTS],
+            resolvers: [0; MAX_RESOLVERS],
+            ticks_per_second: 0,
+        }
     }
 
     /// The idle limits.
@@ -109,6 +125,30 @@ impl Settings {
     pub const fn controlled_by(mut self, ports: [u16; MAX_CONTROL_PORTS]) -> Self {
         self.control_ports = ports;
         self
+    }
+
+    /// The same settings with names to learn from what is answered under these rules, each with one added and ended by
+    /// 0; lifetimes come in seconds.
+    #[must_use]
+    pub const fn learning(mut self, resolvers: [u16; MAX_RESOLVERS], ticks_per_second: u64) -> Self {
+        self.flags |= flag::NAMES;
+        self.resolvers = resolvers;
+        self.ticks_per_second = ticks_per_second;
+        self
+    }
+
+    /// Whether the flows of a rule go to resolvers.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_resolvers(&self, rule: RuleId) -> bool {
+        self.resolvers.contains(&rule.wrapping_add(1))
+    }
+
+    /// Ticks in a second; 0 where nothing is learned.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ticks_per_second(&self) -> u64 {
+        self.ticks_per_second
     }
 
     /// Whether other flows depend on those to this server port.

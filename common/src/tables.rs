@@ -2,10 +2,11 @@
 
 use crate::{
     Address, Decision, Direction, Service, Sight,
-    class::{Class, PeerBucket, Peering, RuleId},
+    class::{self, Class, PeerBucket, Peering, RuleId},
     clause::Clause,
     decide::{self, Control},
     flow::{FlowKey, FlowState},
+    names::{LearnedSet, NameId},
     service::Transport,
     settings::Settings,
 };
@@ -46,12 +47,40 @@ pub trait Tables {
     /// An entry of the list of shared rules.
     fn shared(&self, index: u32) -> Option<RuleId>;
 
-    /// The verdict on a peer of a numbered class. In the kernel this is a function of its own.
+    /// The verdict on a peer of a numbered class. In the kernel this is two functions of their own.
     fn among(&self, number: u16, remote: &Address) -> Decision
     where
         Self: Sized,
     {
-        decide::among(number, remote, self)
+        match decide::among(number, remote, self) {
+            decision if decision.asks_names() => self.named(number, remote, false),
+            decision => decision,
+        }
+    }
+
+    /// The same for the peer of a flow that lives, whose names hold beyond their time.
+    fn among_living(&self, number: u16, remote: &Address) -> Decision
+    where
+        Self: Sized,
+    {
+        match decide::among(number, remote, self) {
+            decision if decision.asks_names() => self.named(number, remote, true),
+            decision => decision,
+        }
+    }
+
+    /// The set in which the names stand that were learned for an address, handed to `tell`.
+    fn learned<R>(&self, address: &Address, tell: impl FnOnce(&LearnedSet) -> Option<R>) -> Option<R>
+    where
+        Self: Sized;
+
+    /// The verdict on a peer of a numbered class by its names, see [`decide::named`]. In the kernel this is a function of
+    /// its own.
+    fn named(&self, number: u16, remote: &Address, lives: bool) -> Decision
+    where
+        Self: Sized,
+    {
+        decide::named(number, remote, lives, self)
     }
 
     /// A clause.
@@ -89,6 +118,14 @@ pub trait Tables {
         Self: Sized,
     {
         decide::protects(address, self)
+    }
+
+    /// The position of a name in a set. In the kernel this is a function of its own.
+    fn pattern(&self, set: u16, name: NameId) -> Option<u16>
+    where
+        Self: Sized,
+    {
+        class::pattern(set, name, self)
     }
 
     /// A flow whose other end has answered, if it lives at tick `now`.

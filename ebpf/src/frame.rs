@@ -9,7 +9,7 @@ pub(crate) use xdp::Xdp;
 use core::ffi::{c_long, c_void};
 
 use portreeve_common::{
-    Packet,
+    Packet, Sight,
     quick::{StartV4, StartV6},
 };
 
@@ -23,6 +23,9 @@ const MAX_OFFSET: u32 = 0x3fff;
 pub(crate) trait Frame: Packet {
     /// Whether the program was loaded to be asked: known when it is compiled, so that attached ones pay nothing.
     const ASKED: bool;
+
+    /// Reads a resolver's message off it, where this CPU keeps one; `false` if it has none.
+    fn load(&self, sight: &Sight) -> bool;
 
     /// On egress, the cgroup and the user that sent it, as far as the kernel knows.
     fn sender(&self) -> (u64, u32) {

@@ -11,10 +11,10 @@ use aya_ebpf::{
     Global,
     btf_maps::Array as BtfArray,
     macros::{btf_map, map},
-    maps::{Array, LruHashMap, PerCpuArray},
+    maps::{Array, LpmTrie, LruHashMap, PerCpuArray},
 };
 use portreeve_common::{
-    Service, Sight,
+    Address, Service, Sight,
     class::{Documented, MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
     clause::{Clause, MAX_CLAUSES},
     counter::{
@@ -22,7 +22,9 @@ use portreeve_common::{
         Tally,
     },
     decide::Control,
+    dns::{Dns, Hint, Outcome, Query, QueryKey},
     flow::FlowKey,
+    names::{Addresses, KEY_BYTES, LEARNED_SETS, LearnedSet, Order},
     settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
     tables::{FragmentKey, FragmentState},
@@ -50,6 +52,16 @@ const CLAUSE_PAGES: u32 = MAX_CLAUSES / CLAUSES_PER_PAGE;
 const CONTROLLED: u32 = 1_024;
 /// Datagrams in fragments that are followed at once.
 const FRAGMENTED: u32 = 4_096;
+/// Names and wildcards of both halves.
+const NAMED: u32 = 4_096;
+/// Questions to resolvers that wait for their answer.
+const ASKED: u32 = 4_096;
+/// Names whose addresses are bounded.
+const BOUNDED: u32 = 1_024;
+/// Addresses of which the name that was asked for is told.
+const TOLD: u32 = 2_048;
+/// Names that wait for the agent to ask.
+const WAITING: u32 = 256;
 
 const _: () = assert!(Service::SLOTS % WORDS == 0);
 
@@ -95,6 +107,21 @@ pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> =
 #[map]
 pub(crate) static CONTROLS: LruHashMap<FlowKey, Control> = LruHashMap::with_max_entries(CONTROLLED, 0);
 
+/// Patterns of both halves, back to front: the longest one that a name begins with is its own.
+#[map]
+pub(crate) static NAMES: LpmTrie<[u8; KEY_BYTES], u64> = LpmTrie::with_max_entries(NAMED, 0);
+#[map]
+pub(crate) static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(ASKED, 0);
+#[btf_map]
+pub(crate) static LEARNED: BtfArray<LearnedSet, { LEARNED_SETS as usize }> = BtfArray::new();
+#[map]
+pub(crate) static ADDRESSES: LruHashMap<u64, Addresses> = LruHashMap::with_max_entries(BOUNDED, 0);
+#[map]
+pub(crate) static HINTS: LruHashMap<Address, Hint> = LruHashMap::with_max_entries(TOLD, 0);
+/// By the name's hash.
+#[map]
+pub(crate) static HANDED: LruHashMap<u64, Hint> = LruHashMap::with_max_entries(WAITING, 0);
+
 #[map]
 pub(crate) static FLOWS: PerCpuArray<FlowCounter> = PerCpuArray::with_max_entries(MAX_RULES, 0);
 #[map]
@@ -106,6 +133,16 @@ pub(crate) static REASONS: PerCpuArray<Tally> =
 pub(crate) static TALKERS: PerCpuArray<TalkerSet> = PerCpuArray::with_max_entries(TALKER_SETS, 0);
 #[map]
 static HAPPENINGS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Happening::COUNT, 0);
+#[map]
+static ANSWERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Outcome::COUNT, 0);
+#[map]
+static MESSAGES: PerCpuArray<Dns> = PerCpuArray::with_max_entries(1, 0);
+/// What the agent wants done; see [`Order`].
+#[map]
+static ORDER: Array<Order> = Array::with_max_entries(1, 0);
+/// Zeros, for values that are too large for the stack.
+#[map]
+static NOTHING: Array<Addresses> = Array::with_max_entries(1, 0);
 #[map]
 static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES]> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -247,6 +284,39 @@ pub(crate) fn sight() -> Option<&'static mut Sight> {
     let sight = SIGHTS.get_ptr_mut(0)?;
     // SAFETY: this CPU's own value, which no one else holds meanwhile; every bit pattern that it gets is one of its own.
     Some(unsafe { &mut *sight })
+}
+
+/// Where this CPU reads a resolver's message; see [`sight`].
+#[inline(always)]
+pub(crate) fn message() -> Option<&'static mut Dns> {
+    let message = MESSAGES.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own value, which no one else holds meanwhile; it is of integers.
+    Some(unsafe { &mut *message })
+}
+
+/// What the agent wants done.
+#[inline(always)]
+pub(crate) fn order() -> Option<&'static Order> {
+    let order = ORDER.get_ptr(0)?;
+    // SAFETY: the map's only value; the agent writes it before it runs the program, and not meanwhile.
+    Some(unsafe { &*order })
+}
+
+/// No addresses yet.
+#[inline(always)]
+pub(crate) fn nothing() -> Option<&'static Addresses> {
+    let nothing = NOTHING.get_ptr(0)?;
+    // SAFETY: nobody writes it.
+    Some(unsafe { &*nothing })
+}
+
+/// Counts what a resolver's message came to.
+#[inline(always)]
+pub(crate) fn answered(outcome: Outcome) {
+    if let Some(count) = ANSWERS.get_ptr_mut(outcome as u32) {
+        // SAFETY: this CPU's own value, and no other program runs on it meanwhile.
+        unsafe { *count += 1 };
+    }
 }
 
 /// Leaves the time for user space.

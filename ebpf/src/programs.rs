@@ -5,12 +5,12 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use portreeve_common::{Direction, look, quick, switch::Switch};
+use portreeve_common::{Direction, dns, look, quick, switch::Switch};
 
 use crate::{
     clock,
     frame::{Frame, Skb, Xdp},
-    maps,
+    maps, names,
     record::{self, Counting},
     tables::{KernelTables, Time, judge},
 };
@@ -64,6 +64,13 @@ pub(crate) fn clock(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
+/// Puts a name to an address or takes it off, by test run.
+#[xdp]
+pub(crate) fn order(_ctx: XdpContext) -> u32 {
+    names::obey();
+    xdp_action::XDP_PASS
+}
+
 /// What the benchmark holds the others against.
 #[xdp(frags)]
 pub(crate) fn empty_xdp(_ctx: XdpContext) -> u32 {
@@ -107,7 +114,11 @@ fn passes<F: Frame>(frame: &F, direction: Direction) -> u64 {
     }
     let Some(sight) = maps::sight() else { return would };
     look(frame, direction, sight);
-    let decision = judge(sight, direction, posture.generation(), clock::now(F::ASKED));
+    let (generation, now) = (posture.generation(), clock::now(F::ASKED));
+    let decision = judge(sight, direction, generation, now);
+    if dns::concerns(&sight.headers, decision, maps::settings(generation)) && frame.load(sight) {
+        names::follow(sight, direction, generation, now);
+    }
     record::count(decision, sight, frame, direction, would);
     if decision.passes() { 1 } else { would }
 }

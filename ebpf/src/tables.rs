@@ -2,17 +2,18 @@
 
 use portreeve_common::{
     Address, Decision, Direction, Reason, Sight, Tables,
-    class::{Class, Documented, PeerBucket, Peering, RuleId},
+    class::{self, Class, Documented, PeerBucket, Peering, RuleId},
     clause::Clause,
     decide::{self, Control, decide},
     flow::{FlowKey, FlowState},
+    names::{LearnedSet, NameId},
     service::Transport,
     settings::Settings,
     switch::Posture,
     tables::{FragmentKey, FragmentState, Live},
 };
 
-use crate::{clock, flows, maps};
+use crate::{clock, flows, maps, names};
 
 /// One generation, as one packet sees it.
 pub(crate) struct KernelTables {
@@ -30,10 +31,41 @@ pub(crate) enum Time {
     At(u64),
 }
 
+/// How a time is handed to a function that the verifier proves apart: it is to be looked at there, as programs that are
+/// asked do or not.
+const LOOK: u32 = 1;
+const ASKED: u32 = 2;
+/// The flow that is asked for lives.
+const LIVES: u32 = 4;
+
+impl Time {
+    #[inline(always)]
+    const fn words(self) -> (u32, u64) {
+        match self {
+            Self::Now { asked: false } => (LOOK, 0),
+            Self::Now { asked: true } => (LOOK | ASKED, 0),
+            Self::At(now) => (0, now),
+        }
+    }
+
+    #[inline(always)]
+    const fn from_words(how: u32, now: u64) -> Self {
+        if how & LOOK == 0 { Self::At(now) } else { Self::Now { asked: how & ASKED != 0 } }
+    }
+}
+
 impl KernelTables {
     #[inline(always)]
     pub(crate) const fn new(posture: Posture, time: Time) -> Self {
         Self { posture, time }
+    }
+
+    /// One function after the other, and not one within the other: there is no room for both on the stack.
+    #[inline(always)]
+    fn of_peer(&self, number: u16, remote: &Address, lives: bool) -> Decision {
+        let word = portreeve_among(self.generation().into(), number.into(), remote);
+        let decision = Decision::from_word(word);
+        if decision.asks_names() { self.named(number, remote, lives) } else { decision }
     }
 
     /// As a function that the verifier proves apart is told of them.
@@ -91,7 +123,33 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn among(&self, number: u16, remote: &Address) -> Decision {
-        Decision::from_word(portreeve_among(self.generation().into(), number.into(), remote))
+        self.of_peer(number, remote, false)
+    }
+
+    #[inline(always)]
+    fn among_living(&self, number: u16, remote: &Address) -> Decision {
+        self.of_peer(number, remote, true)
+    }
+
+    #[inline(always)]
+    fn learned<R>(&self, address: &Address, tell: impl FnOnce(&LearnedSet) -> Option<R>) -> Option<R> {
+        names::learned(address).and_then(tell)
+    }
+
+    #[inline(always)]
+    fn named(&self, number: u16, remote: &Address, lives: bool) -> Decision {
+        let (how, now) = self.time.words();
+        let how = if lives { how | LIVES } else { how };
+        let of = how << 16 | u32::from(self.generation());
+        Decision::from_word(portreeve_named(of, number.into(), remote, now))
+    }
+
+    #[inline(always)]
+    fn pattern(&self, set: u16, name: NameId) -> Option<u16> {
+        match portreeve_pattern(self.generation().into(), set.into(), name.word()) {
+            0 => None,
+            member => Some((member - 1) as u16),
+        }
     }
 
     #[inline(always)]
@@ -219,6 +277,27 @@ const INTERNAL: Decision = Decision::plain(Reason::Internal);
 extern "C" fn portreeve_among(generation: u32, number: u32, remote: *const Address) -> u32 {
     let Some((tables, remote)) = of(generation, remote) else { return INTERNAL.word() };
     decide::among(number as u16, &remote, &tables).word()
+}
+
+/// As above. `of`: the generation in the lower half, and how the time is handed on in the upper.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_named(of: u32, number: u32, remote: *const Address, now: u64) -> u32 {
+    let tables = KernelTables::new(Posture::of(of as u16), Time::from_words(of >> 16, now));
+    if remote.is_null() {
+        return INTERNAL.word();
+    }
+    // SAFETY: the verifier lets only memory of an address's size or null through.
+    let remote = unsafe { &*remote };
+    decide::named(number as u16, remote, of >> 16 & LIVES != 0, &tables).word()
+}
+
+/// As above. One more than the position in the set, or 0.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_pattern(generation: u32, set: u32, name: u64) -> u32 {
+    let tables = KernelTables::at(generation, 0);
+    class::pattern(set as u16, NameId::from_word(name), &tables).map_or(0, |member| u32::from(member) + 1)
 }
 
 /// As above.

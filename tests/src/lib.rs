@@ -1,5 +1,6 @@
 //! Frames and verdict cases as values; network namespaces, servers and clients for the privileged suites and the demo.
 
+pub mod answer;
 pub mod frame;
 #[cfg(feature = "agent")]
 pub mod fuzz;

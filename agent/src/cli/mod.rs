@@ -246,7 +246,7 @@ impl Command {
             | Self::Rules(rules::RulesArgs { json, .. })
             | Self::Explain(explain::ExplainArgs { json, .. })
             | Self::Replay(replay::ReplayArgs { json, .. })
-            | Self::Status(status::StatusArgs { json })
+            | Self::Status(status::StatusArgs { json, .. })
             | Self::Flows(flows::FlowsArgs { json })
             | Self::Drops(drops::DropsArgs { json, .. })
             | Self::Drift(drift::DriftArgs { json, .. })

@@ -124,7 +124,7 @@ pub fn text(policy: &Policy, all: bool) -> String {
 
 /// Why it is on, and what it still lacks.
 fn why(policy: &Policy, rule: &Rule) -> String {
-    let lacks = closed(rule, &policy.host.names).map_or_else(String::new, |why| format!("; deferred: {why}"));
+    let lacks = closed(rule, policy).map_or_else(String::new, |why| format!("; deferred: {why}"));
     format!("{}{lacks}", rule.why)
 }
 
@@ -176,7 +176,7 @@ fn on<'p>(policy: &Policy, rule: &'p Rule) -> RuleJson<'p> {
         source: &rule.origin,
         off: None,
         why: &rule.why,
-        deferred: closed(rule, &policy.host.names),
+        deferred: closed(rule, policy),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `portreeve status`: what stands now, proven.
 
+mod names;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,6 +9,7 @@ use jiff::Timestamp;
 use portreeve_common::Direction;
 use serde::Serialize;
 
+pub use self::names::{AddressJson, NameJson, NamesJson};
 use super::{CliResult, Global, output, running};
 use crate::{
     control::View,
@@ -20,6 +23,9 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Show the policy's domain names, and the addresses that were learned for them
+    #[arg(long)]
+    pub names: bool,
 }
 
 /// What `status --json` prints.
@@ -59,6 +65,9 @@ pub struct StatusJson {
     /// When the adoption window closes; absent when it is shut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopting_until: Option<Timestamp>,
+    /// Domain names, where they are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<NamesJson>,
 }
 
 /// One direction of an interface.
@@ -93,7 +102,8 @@ pub struct TableJson {
 /// The instance is not there, or the kernel does not say.
 pub fn run(global: &Global, args: &StatusArgs) -> CliResult {
     let view = running::open(global)?;
-    let status = gather(&view)?;
+    let mut status = gather(&view)?;
+    status.names = args.names.then(|| names::gather(&view)).transpose()?;
     if args.json {
         output::print_json(&status)?;
     } else {
@@ -130,6 +140,7 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
         would_drop: reasons.iter().map(|count| count.would_drop.packets).sum(),
         confirm_until: view.pending(),
         adopting_until: view.adopting_until()?,
+        names: None,
     })
 }
 
@@ -177,7 +188,12 @@ fn text(status: &StatusJson) -> String {
             .map_or_else(|| row.state.to_string(), |why| format!("{} (not native: {why})", row.state));
         table.add_row([row.interface.as_str(), row.direction, &state, &changed]);
     }
-    text + &output::text(&mut table)
+    text.push_str(&output::text(&mut table));
+    if let Some(names) = &status.names {
+        text.push('\n');
+        text.push_str(&names::text(names));
+    }
+    text
 }
 
 /// Nobody reads a table's nanoseconds.

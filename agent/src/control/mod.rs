@@ -24,6 +24,7 @@ use portreeve_common::{Direction, switch};
 
 use self::readiness::WouldCut;
 
+pub(crate) use self::opened::compiled;
 pub use self::{
     change::{Applied, Wish, apply, confirm, rollback},
     golden::Mismatch,

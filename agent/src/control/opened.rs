@@ -204,7 +204,7 @@ pub(super) fn is_foreign(instance: &Instance) -> Result<bool, ControlError> {
 }
 
 /// The policy that a generation was compiled from.
-pub(super) fn compiled(
+pub(crate) fn compiled(
     state: &State,
     generation: u16,
     catalogue: &Catalogue,

@@ -15,6 +15,7 @@ use crate::{
     datapath::{
         clock::Clock,
         interface,
+        names::Orders,
         object::{self, Globals, Sets},
         verify,
     },
@@ -114,13 +115,14 @@ pub(super) fn prepare<'a>(
         Some(state) if known => state,
         old => anew(old)?,
     };
-    if !known || !pins.clock().exists() || !verify::is_complete(pins) {
+    if !known || !pins.clock().exists() || !pins.order().exists() || !verify::is_complete(pins) {
         let sets = sets(pins, policy)?;
         let globals = Globals { slot: 0, secret: state.secret, sets };
         // Remembered first: maps without the secret that they were filled with are of no use.
         instance.remember(&state)?;
         let mut ebpf = object::load(&globals, Some(pins))?;
         Clock::pin(&mut ebpf, pins)?;
+        Orders::pin(&mut ebpf, pins)?;
     }
     verify::create_proofs(pins)?;
     if state.ticks_per_second == 0 {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use portreeve_common::{
     Direction, Reason, Service,
     counter::{FlowCounter, Talker, Tally},
+    flow::{FlowKey, FlowState},
     switch::{Mode, Posture, Switch},
 };
 
@@ -174,6 +175,15 @@ impl View {
         let table = Established::open(&self.instance.pins)?;
         let settings = self.maps.settings(self.posture.generation())?;
         Ok((table.live(settings.limits(), self.now.ticks)?, table.capacity()))
+    }
+
+    /// The flows that live, each with what is remembered of it.
+    ///
+    /// # Errors
+    /// The map can't be read.
+    pub fn live(&self) -> Result<Vec<(FlowKey, FlowState)>, ControlError> {
+        let settings = self.maps.settings(self.posture.generation())?;
+        Ok(Established::open(&self.instance.pins)?.flows(settings.limits(), self.now.ticks)?)
     }
 
     /// Flows that wait for their answer, and how many there may be.

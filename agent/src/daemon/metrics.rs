@@ -6,7 +6,7 @@ use std::{
     sync::atomic::AtomicU64,
 };
 
-use portreeve_common::{Direction, counter::FlowCounter};
+use portreeve_common::{Direction, counter::FlowCounter, names::NameId};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -19,7 +19,7 @@ use crate::{
         guard::{Fault, Guard},
         protocol_name,
     },
-    datapath::verify::Standing,
+    datapath::{names::Names, verify::Standing},
     drift::{self, Kind, Seen},
     image::FlowMeta,
     instance::Instance,
@@ -45,6 +45,7 @@ pub fn text(instance: &Instance, catalogue: &Catalogue, guard: &Guard) -> Result
         ("flows", flows(&view, &read, &mut registry)),
         ("enforcement", enforcement(&read, &mut registry)),
         ("state", state(&view, &mut registry)),
+        ("names", names(&view, &mut registry)),
         ("drift", drifts(&view, read, &mut registry)),
     ];
     for (family, result) in families {
@@ -83,6 +84,7 @@ impl<'v> Read<'v> {
             holds: view.holds().map_err(described)?,
             ports: ports?,
             talkers: view.talkers().map_err(described)?,
+            names: drift::answered(view).map_err(described)?,
             flows: flows?,
             listeners: drift::listeners().map_err(described)?,
         })
@@ -232,8 +234,25 @@ fn state(view: &View, registry: &mut Registry) -> Result<(), String> {
         (labels([("event", "established-full")]), happened.established_full),
         (labels([("event", "embryonic-pushed-out")]), happened.embryonic_pushed_out),
         (labels([("event", "talker-pushed-out")]), happened.talkers_pushed_out),
+        (labels([("event", "learned-pushed-out")]), happened.learned_pushed_out),
     ];
     counter(registry, "state_events", "Things that happened to the kernel's tables", series);
+    Ok(())
+}
+
+fn names(view: &View, registry: &mut Registry) -> Result<(), String> {
+    let names = Names::open(&view.instance.pins).map_err(described)?;
+    let learned = names.learned().map_err(described)?;
+    let of = |name: &String| {
+        let id = NameId::of(name).word();
+        let known = learned.iter().filter(|known| known.id == id && known.until >= view.now.ticks).count();
+        (labels([("name", name)]), known as u64)
+    };
+    let series = view.image.names.iter().map(of);
+    gauge(registry, "name_addresses", "Addresses that are known of a domain name of the policy", series);
+    let answers = names.answers().map_err(described)?;
+    let series = answers.iter().map(|(outcome, count)| (labels([("outcome", outcome.name())]), *count));
+    counter(registry, "resolver_messages", "Messages to and from resolvers, by what came of them", series);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 
+mod lookup;
 mod watch;
 
 use std::{net::SocketAddr, time::Duration};
@@ -14,7 +15,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::watch::Changes;
+use self::{lookup::Lookups, watch::Changes};
 use crate::{
     control::{self, ControlError, described, guard::Guard},
     instance::Instance,
@@ -77,6 +78,7 @@ async fn watch(
     let mut changes = Changes::subscribe().map_err(DaemonError::Runtime)?;
     let mut ticks = interval(WATCH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut lookups = Lookups::new();
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(instance = instance.name, metrics = address, "ready");
     loop {
@@ -85,6 +87,10 @@ async fn watch(
             _ = interrupt.recv() => break,
             _ = ticks.tick() => true,
             () = changes.next(QUIET) => true,
+            told = lookups.told() => {
+                lookups.learn(instance, &told);
+                false
+            }
             asked = accept(listener.as_ref()) => {
                 http::answer(asked, || metrics::text(instance, catalogue, &guard)).await;
                 false
@@ -93,6 +99,9 @@ async fn watch(
         if due && !look(instance, catalogue, &mut guard) {
             tracing::info!("the instance was taken off: nothing is left to watch");
             return Ok(());
+        }
+        if due {
+            lookups.look(instance, catalogue);
         }
     }
     if control::on_stop(instance, catalogue) == OnStop::Open {

@@ -18,6 +18,7 @@ use super::{
     clock::Clock,
     error::errno,
     foreign, interface, link,
+    names::Orders,
     object::{self, Globals},
     pins::Hook,
 };
@@ -68,6 +69,7 @@ pub fn attach(pins: &Pins, name: &str, wish: host::Hook, globals: &Globals) -> R
     interface::ensure_ethernet(name)?;
     let mut ebpf = object::load(globals, Some(pins))?;
     Clock::pin(&mut ebpf, pins)?;
+    Orders::pin(&mut ebpf, pins)?;
     let (native, fallback) = ingress(&mut ebpf, pins, name, index, wish)?;
     classifier(&mut ebpf, pins, name, index, Hook::Egress)?;
     let other = if native { Hook::Ingress } else { Hook::Xdp };

@@ -11,6 +11,7 @@ pub mod pins;
 
 pub mod clock;
 pub mod embryonic;
+pub mod names;
 pub mod pages;
 pub mod policy;
 pub mod reading;

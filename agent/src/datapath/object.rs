@@ -15,7 +15,7 @@ use crate::{crash, policy::host::StateLimits};
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
-pub const SHARED_MAPS: [&str; 17] = [
+pub const SHARED_MAPS: [&str; 24] = [
     "SWITCH",
     "SETTINGS",
     "DOCUMENTED",
@@ -24,10 +24,17 @@ pub const SHARED_MAPS: [&str; 17] = [
     "PEERS",
     "SHARED",
     "CLAUSES",
+    "NAMES",
     "ESTABLISHED",
     "EMBRYONIC",
     "CONTROLS",
     "FRAGMENTS",
+    "QUERIES",
+    "LEARNED",
+    "ADDRESSES",
+    "HINTS",
+    "HANDED",
+    "ANSWERS",
     "FLOWS",
     "PORTS",
     "REASONS",
@@ -36,8 +43,8 @@ pub const SHARED_MAPS: [&str; 17] = [
 ];
 
 /// The maps that hold the policy, but for the switch.
-const POLICY_MAPS: [&str; 7] =
-    ["SETTINGS", "DOCUMENTED", "CLASSES", "PEERINGS", "PEERS", "SHARED", "CLAUSES"];
+const POLICY_MAPS: [&str; 8] =
+    ["SETTINGS", "DOCUMENTED", "CLASSES", "PEERINGS", "PEERS", "SHARED", "CLAUSES", "NAMES"];
 
 /// Sets of the state tables of programs that are only asked.
 const ASKED_SETS: Sets = Sets { established: 64, embryonic: 1_024 };
@@ -46,6 +53,8 @@ const UNREAD: [&str; 4] = ["FLOWS", "PORTS", "REASONS", "TALKERS"];
 
 /// Where the clock program leaves the time; pinned, so that commands can ask it while no daemon runs.
 pub const CLOCK: &str = "CLOCK";
+/// Where the agent leaves what is to be done with a learned name.
+pub const ORDER: &str = "ORDER";
 
 /// What a shared map is called in the object: those that the programs address directly are sections of it, and bpffs
 /// takes no dots.
@@ -129,8 +138,8 @@ pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathErro
     // has to be that content, or every load would undo the policy. The instance's lock keeps it from changing.
     let direct = pins.filter(|pins| pins.exist()).map(PolicyMaps::direct).transpose()?.unwrap_or_default();
     let shared: &[&str] = if pins.is_some() { &SHARED_MAPS } else { &[] };
-    let clock = pins.map(|_| CLOCK);
-    load_with(globals, &direct, pins, shared.iter().copied().chain(clock), &[])
+    let own: &[&str] = if pins.is_some() { &[CLOCK, ORDER] } else { &[] };
+    load_with(globals, &direct, pins, shared.iter().chain(own).copied(), &[])
 }
 
 /// Loads the object to be asked over the policy of an instance, as if `posture` were in force; what it counts and

@@ -108,6 +108,12 @@ impl Pins {
         self.root.join("programs").join("clock")
     }
 
+    /// The pin of the program that changes what was learned.
+    #[must_use]
+    pub fn order(&self) -> PathBuf {
+        self.root.join("programs").join("order")
+    }
+
     /// A link's pin.
     #[must_use]
     pub fn link(&self, interface: &str, hook: Hook) -> PathBuf {

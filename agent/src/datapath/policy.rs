@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use aya::{
     Pod,
-    maps::{Array, Map, MapData, MapError},
+    maps::{
+        Array, Map, MapData, MapError,
+        lpm_trie::{Key, LpmTrie},
+    },
 };
 use portreeve_common::{
     Direction, Service,
     class::{Class, Documented, PeerBucket, Peering},
     clause::Clause,
+    names::{KEY_BYTES, NameId, NameKey},
     service::Transport,
     settings::Settings,
     switch::Switch,
@@ -56,6 +60,8 @@ pub struct Tables<'a> {
     pub shared: &'a [u16],
     /// What rules look at besides the peer.
     pub clauses: &'a [Clause],
+    /// Names and wildcards whose addresses are learned.
+    pub names: &'a [String],
     /// The rest.
     pub settings: Settings,
 }
@@ -68,6 +74,7 @@ impl<'a> From<&'a Image> for Tables<'a> {
             peers: &image.peers,
             shared: &image.shared,
             clauses: &image.clauses,
+            names: &image.names,
             settings: image.settings,
         }
     }
@@ -83,6 +90,7 @@ pub struct PolicyMaps {
     peers: Array<MapData, [PeerBucket; BUCKETS]>,
     shared: Array<MapData, [u16; WORDS]>,
     clauses: Array<MapData, [Clause; CLAUSES]>,
+    names: LpmTrie<MapData, [u8; KEY_BYTES], u64>,
 }
 
 impl PolicyMaps {
@@ -107,6 +115,7 @@ impl PolicyMaps {
             peers: typed("PEERS", map("PEERS")?)?,
             shared: typed("SHARED", map("SHARED")?)?,
             clauses: typed("CLAUSES", map("CLAUSES")?)?,
+            names: typed("NAMES", map("NAMES")?)?,
         })
     }
 
@@ -168,14 +177,41 @@ impl PolicyMaps {
     /// # Errors
     /// A map can't be written, or the tables are larger than the maps.
     pub fn write(&mut self, generation: u16, tables: &Tables<'_>) -> Result<(), DatapathError> {
-        let Tables { classes, peerings, peers, shared, clauses, settings } = tables;
+        let Tables { classes, peerings, peers, shared, clauses, names, settings } = tables;
         self.write_documented(generation, classes)?;
         pages(&mut self.classes, generation, classes).map_err(|error| failed("CLASSES", error))?;
         pages(&mut self.peerings, generation, peerings).map_err(|error| failed("PEERINGS", error))?;
         pages(&mut self.peers, generation, peers).map_err(|error| failed("PEERS", error))?;
         pages(&mut self.shared, generation, shared).map_err(|error| failed("SHARED", error))?;
         pages(&mut self.clauses, generation, clauses).map_err(|error| failed("CLAUSES", error))?;
+        self.write_names(generation, &patterns(generation, names)).map_err(|error| failed("NAMES", error))?;
         self.set_settings(generation, settings)
+    }
+
+    /// What stands there of another generation goes, the rest stays.
+    fn write_names(&mut self, generation: u16, patterns: &Patterns) -> Result<(), MapError> {
+        let standing = self.standing_names(generation)?;
+        for key in standing.keys().filter(|key| !patterns.contains_key(key)) {
+            crash::point();
+            self.names.remove(&Key::new(key.bits, key.data))?;
+        }
+        for (key, id) in patterns.iter().filter(|(key, id)| standing.get(key) != Some(id)) {
+            crash::point();
+            self.names.insert(&Key::new(key.bits, key.data), id, 0)?;
+        }
+        Ok(())
+    }
+
+    fn standing_names(&self, generation: u16) -> Result<Patterns, MapError> {
+        let mut standing = Patterns::new();
+        for entry in self.names.iter() {
+            let (key, id) = entry?;
+            let key = NameKey { bits: key.prefix_len(), data: key.data() };
+            if key.is_of(generation) {
+                standing.insert(key, id);
+            }
+        }
+        Ok(standing)
     }
 
     /// As for the settings, the other half is written as it stands.
@@ -205,10 +241,11 @@ impl PolicyMaps {
         generation: u16,
         expected: &Expected,
     ) -> Result<Vec<&'static str>, DatapathError> {
-        let Expected { settings, documented, classes, peerings, peers, shared, clauses } = expected;
+        let Expected { settings, documented, classes, peerings, peers, shared, clauses, names } = expected;
         let now = self.settings(generation)?;
         let [even, odd] = self.documented.get(&0, 0).map_err(|error| failed("DOCUMENTED", error))?;
         let bits = if half(generation) == 0 { even } else { odd };
+        let standing = self.standing_names(generation).map_err(|error| failed("NAMES", error))?;
         let same = [
             ("SETTINGS", now.adopting_until(settings.adopt_until()) == *settings),
             ("DOCUMENTED", bits.as_slice() == documented),
@@ -217,6 +254,7 @@ impl PolicyMaps {
             ("PEERS", same("PEERS", &self.peers, generation, peers)?),
             ("SHARED", same("SHARED", &self.shared, generation, shared)?),
             ("CLAUSES", same("CLAUSES", &self.clauses, generation, clauses)?),
+            ("NAMES", standing == patterns(generation, names)),
         ];
         Ok(same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
     }
@@ -231,6 +269,7 @@ pub struct Expected {
     peers: Pages<PeerBucket, BUCKETS>,
     shared: Pages<u16, WORDS>,
     clauses: Pages<Clause, CLAUSES>,
+    names: Vec<String>,
 }
 
 type Pages<V, const N: usize> = BTreeMap<u32, Box<[V; N]>>;
@@ -239,7 +278,7 @@ impl Expected {
     /// Of these tables.
     #[must_use]
     pub fn of(tables: &Tables<'_>) -> Self {
-        let Tables { classes, peerings, peers, shared, clauses, settings } = tables;
+        let Tables { classes, peerings, peers, shared, clauses, names, settings } = tables;
         Self {
             settings: *settings,
             documented: documented(classes),
@@ -248,8 +287,16 @@ impl Expected {
             peers: filled(peers),
             shared: filled(shared),
             clauses: filled(clauses),
+            names: names.to_vec(),
         }
     }
+}
+
+/// Ids by where their patterns stand.
+type Patterns = BTreeMap<NameKey, u64>;
+
+fn patterns(generation: u16, names: &[String]) -> Patterns {
+    names.iter().map(|name| (NameKey::of(generation, name), NameId::of(name).word())).collect()
 }
 
 /// A bit for each port that has a class.

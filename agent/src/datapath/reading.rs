@@ -39,6 +39,8 @@ pub struct Happenings {
     pub embryonic_pushed_out: u64,
     /// Lines of the table of who that gave way to newer ones.
     pub talkers_pushed_out: u64,
+    /// Learned addresses that gave way to newer ones while they still held.
+    pub learned_pushed_out: u64,
 }
 
 impl Counters {
@@ -153,6 +155,7 @@ impl Counters {
             established_full: sum(Happening::EstablishedFull)?,
             embryonic_pushed_out: sum(Happening::EmbryonicPushedOut)?,
             talkers_pushed_out: sum(Happening::TalkerPushedOut)?,
+            learned_pushed_out: sum(Happening::LearnedPushedOut)?,
         })
     }
 }

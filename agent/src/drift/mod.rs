@@ -8,6 +8,7 @@ mod traffic;
 
 use serde::Serialize;
 
+pub(crate) use self::seen::answered;
 pub use self::{
     host::{HostError, Listener, listeners},
     idle::{Idle, idle},

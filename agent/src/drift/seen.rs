@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use portreeve_common::{
-    Direction,
+    Address, Direction,
     counter::{FlowCounter, Talker},
 };
 
 use super::host::{HostError, Listener, listeners};
 use crate::{
     control::{ControlError, PortDrops, PortKey, View},
-    datapath::verify::Standing,
+    datapath::{DatapathError, names::Names, verify::Standing},
     image::FlowMeta,
 };
 
@@ -24,6 +24,8 @@ pub struct Seen<'v> {
     pub ports: BTreeMap<PortKey, PortDrops>,
     /// Who was dropped.
     pub talkers: Vec<Talker>,
+    /// The names that addresses were answered for, wanted or not.
+    pub names: BTreeMap<Address, String>,
     /// What was counted for each flow.
     pub flows: Vec<(&'v FlowMeta, FlowCounter)>,
     /// Sockets that wait for packets.
@@ -53,8 +55,18 @@ impl<'v> Seen<'v> {
             holds: view.holds()?,
             ports: view.ports().map_err(failed)?,
             talkers: view.talkers().map_err(failed)?,
+            names: answered(view).map_err(failed)?,
             flows: view.flows().map_err(failed)?,
             listeners: listeners()?,
         })
     }
+}
+
+/// The names that addresses were answered for.
+///
+/// # Errors
+/// The map can't be read.
+pub(crate) fn answered(view: &View) -> Result<BTreeMap<Address, String>, DatapathError> {
+    let hints = Names::open(&view.instance.pins)?.hints()?;
+    Ok(hints.into_iter().filter_map(|(address, hint)| Some((address, hint.name()?.to_owned()))).collect())
 }

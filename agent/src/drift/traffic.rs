@@ -15,10 +15,11 @@ const NAMED: usize = 3;
 pub(super) fn findings(rules: &[Rule], seen: &Seen<'_>) -> Vec<Finding> {
     let mut ports: Vec<_> = seen.ports.iter().collect();
     ports.sort_by_key(|(_, drops)| std::cmp::Reverse(drops.dropped + drops.would_drop));
-    ports.into_iter().map(|(key, drops)| traffic(rules, *key, *drops, &seen.talkers)).collect()
+    ports.into_iter().map(|(key, drops)| traffic(rules, *key, *drops, seen)).collect()
 }
 
-fn traffic(rules: &[Rule], key: PortKey, drops: PortDrops, talkers: &[Talker]) -> Finding {
+fn traffic(rules: &[Rule], key: PortKey, drops: PortDrops, seen: &Seen<'_>) -> Finding {
+    let talkers: &[Talker] = &seen.talkers;
     let (direction, protocol, port) = key;
     let here = |talker: &&Talker| {
         let key = &talker.key;
@@ -26,7 +27,8 @@ fn traffic(rules: &[Rule], key: PortKey, drops: PortDrops, talkers: &[Talker]) -
     };
     let mut peers: Vec<String> = Vec::new();
     for talker in talkers.iter().filter(here) {
-        let peer = talker.key.peer().to_string();
+        let peer = talker.key.peer();
+        let peer = seen.names.get(&peer).map_or_else(|| peer.to_string(), |name| format!("{peer} ({name})"));
         if !peers.contains(&peer) {
             peers.push(peer);
         }

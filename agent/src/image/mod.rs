@@ -4,6 +4,7 @@ mod service;
 
 mod clauses;
 mod expand;
+mod names;
 mod peers;
 mod table;
 
@@ -20,13 +21,15 @@ use portreeve_common::{
     Direction, Service,
     class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
     clause::{Clause, MAX_ALTERNATIVES, MAX_CLAUSES},
-    settings::{MAX_CONTROL_PORTS, MAX_ETHERTYPES, Settings},
+    settings::{MAX_CONTROL_PORTS, MAX_ETHERTYPES, MAX_RESOLVERS, Settings},
 };
 
-pub(crate) use self::service::{closed, known_addresses};
+pub use self::names::NamesError;
+pub(crate) use self::service::{closed, is_meant, known_addresses};
 pub use self::slots::FlowSlots;
 use self::{
     clauses::{Clauses, Manner, by_manner},
+    names::{Named, Names},
     peers::Sets,
     service::{Known, Needs},
 };
@@ -52,8 +55,10 @@ pub struct Image {
     pub settings: Settings,
     /// What the slots of the flows' counters count; ascending by slot.
     pub flows: Vec<FlowMeta>,
-    /// Flows with names of which no address is known.
+    /// Flows with names of which no address is known, and none can be learned.
     pub deferred: Vec<Deferred>,
+    /// Names and wildcards whose addresses are learned.
+    pub names: Vec<String>,
 }
 
 /// What a slot of the flows' counters counts.
@@ -93,8 +98,7 @@ impl Deferred {
     /// All that a policy has of them, in the order of its rules.
     #[must_use]
     pub fn of(policy: &Policy) -> Vec<Self> {
-        let closed =
-            |rule: &Rule| Some(Self { flow: rule.flow.clone(), why: closed(rule, &policy.host.names)? });
+        let closed = |rule: &Rule| Some(Self { flow: rule.flow.clone(), why: closed(rule, policy)? });
         policy.rules.iter().filter_map(closed).collect()
     }
 }
@@ -135,6 +139,15 @@ pub enum ImageError {
     ControlPorts {
         /// How many.
         ports: usize,
+    },
+    /// Two names with one number; or more than the table holds.
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    /// More flows to resolvers than the settings hold.
+    #[error("the policy has {flows} flows to resolvers, more than {MAX_RESOLVERS}")]
+    Resolvers {
+        /// How many.
+        flows: usize,
     },
     /// More prefixes than the peer table holds.
     #[error("the policy's peers make more than {MAX_PEERS} prefixes")]
@@ -177,8 +190,15 @@ impl Image {
         let needs = Needs::gather(&policy.rules, &policy.host.names);
         let deferred = Deferred::of(policy);
         let sets = Sets::new(protected, groups(&policy.rules));
-        let mut classes =
-            Classes { ids: &ids, needs: &needs, sets, clauses: Clauses::default(), known: HashMap::new() };
+        let names = Names::of(policy)?;
+        let mut classes = Classes {
+            ids: &ids,
+            needs: &needs,
+            names: &names,
+            sets,
+            clauses: Clauses::default(),
+            known: HashMap::new(),
+        };
         let mut words = vec![0; Service::SLOTS as usize];
         for (services, rules) in needs.services() {
             let word = classes.class(services.first.protocol, rules)?.word();
@@ -189,9 +209,10 @@ impl Image {
         let clauses = classes.clauses.all;
         let Sets { peerings, peers, shared, .. } = classes.sets;
         let (seed, peers) = table::place(&peers)?;
-        let settings = settings::of(policy, seed, ticks_per_second)?;
+        let settings = settings::of(policy, &ids, seed, ticks_per_second)?;
         let flows = flows(&policy.rules, &ids);
-        Ok(Self { classes: words, peerings, peers, shared, clauses, settings, flows, deferred })
+        let names = names.all;
+        Ok(Self { classes: words, peerings, peers, shared, clauses, settings, flows, deferred, names })
     }
 
     /// The flow that a slot counts.
@@ -206,6 +227,7 @@ impl Image {
 struct Classes<'a> {
     ids: &'a [RuleId],
     needs: &'a Needs<'a>,
+    names: &'a Names,
     sets: Sets,
     clauses: Clauses,
     /// By family and positions of the rules.
@@ -271,12 +293,13 @@ impl Classes<'_> {
         }
         let mut members: Vec<RuleId> = Vec::new();
         let (mut prefixes, mut below) = (Vec::new(), Vec::new());
+        let mut named = Named::default();
         for (at, (id, _)) in rules.iter().zip(with_ids()) {
-            let Some(Known { exact, below: names_below, unknown }) = self.needs.peers(*at) else { continue };
+            let Some(Known { exact, below: names_below, learned }) = self.needs.peers(*at) else { continue };
             let of_family = |nets: &[IpNet]| nets.iter().filter(|net| families.has(net)).copied().collect();
             let (exact, names_below): (Vec<IpNet>, Vec<IpNet>) = (of_family(exact), of_family(names_below));
             // A rule whose peers are all of the other family says nothing of this service.
-            if exact.is_empty() && names_below.is_empty() && unknown.is_empty() {
+            if exact.is_empty() && names_below.is_empty() && learned.is_empty() {
                 continue;
             }
             let member = members.iter().position(|known| *known == id).unwrap_or(members.len());
@@ -286,10 +309,14 @@ impl Classes<'_> {
             let member = u16::try_from(member).map_err(|_too_many| ImageError::Shared)?;
             prefixes.extend(exact.into_iter().map(|net| (net, member)));
             below.extend(names_below.into_iter().map(|net| (net, member)));
+            named.add(learned, member);
         }
         // Of equal prefixes the first one holds: an address counts for its own name before one above it.
         prefixes.extend(below);
-        if members.is_empty() { Ok(Class::NONE) } else { self.sets.class(prefixes, members) }
+        if members.is_empty() {
+            return Ok(Class::NONE);
+        }
+        self.sets.class(prefixes, self.names.members(&named), members)
     }
 }
 

@@ -13,6 +13,7 @@ use portreeve_common::{
     Address,
     class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_SHARED, PeerKey, Peering, RuleId},
     decide::{BROADCAST, GROUP, OWN, PROTECTED_SET},
+    names::NameId,
 };
 
 use super::{
@@ -31,9 +32,12 @@ pub(super) struct Sets {
     pub(super) peers: Vec<(PeerKey, u16)>,
     /// Rules of the classes.
     pub(super) shared: Vec<RuleId>,
-    known: HashMap<Vec<(IpNet, u16)>, Set>,
+    known: HashMap<Members, Set>,
     classes: HashMap<(u16, Vec<RuleId>), Class>,
 }
+
+/// Prefixes and names, each with its position among the rules.
+type Members = (Vec<(IpNet, u16)>, Vec<(NameId, u16)>);
 
 #[derive(Clone)]
 struct Set {
@@ -60,11 +64,13 @@ impl Sets {
     pub(super) fn class(
         &mut self,
         mut prefixes: Vec<(IpNet, u16)>,
+        names: Vec<(NameId, u16)>,
         members: Vec<RuleId>,
     ) -> Result<Class, ImageError> {
         prefixes.sort_by_key(|(net, _)| *net);
         prefixes.dedup_by_key(|(net, _)| *net);
-        let set = self.set(prefixes)?;
+        let has_names = !names.is_empty();
+        let set = self.set((prefixes, names))?;
         let known = match self.classes.entry((set.number, members)) {
             Entry::Occupied(known) => return Ok(*known.get()),
             Entry::Vacant(new) => new,
@@ -77,29 +83,32 @@ impl Sets {
         let peering = Peering::new(set.number, rules, nearest, set.v4, set.v6);
         let peers = self.peers.get(set.peers.clone()).unwrap_or_default();
         let peers: Vec<_> = peers.iter().map(|(key, _)| (key.address, key.length)).collect();
-        self.peerings.push(peering.with_peers(&peers));
+        let peering = if has_names { peering.with_names() } else { peering.with_peers(&peers) };
+        self.peerings.push(peering);
         known.insert(class);
         Ok(class)
     }
 
-    fn set(&mut self, nets: Vec<(IpNet, u16)>) -> Result<Set, ImageError> {
-        if let Some(set) = self.known.get(&nets) {
+    fn set(&mut self, members: Members) -> Result<Set, ImageError> {
+        if let Some(set) = self.known.get(&members) {
             return Ok(set.clone());
         }
         let number = u16::try_from(self.known.len() + 1).map_err(|_too_many| ImageError::Classes)?;
         let first = self.peers.len();
-        let mut set = match plain(number, &nets, &mut self.peers) {
+        let (nets, names) = &members;
+        let mut set = match plain(number, nets, &mut self.peers) {
             Some(set) => set,
             None => {
                 self.peers.truncate(first);
-                split(number, &nets, &mut self.peers)?
+                split(number, nets, &mut self.peers)?
             }
         };
+        self.peers.extend(names.iter().map(|(name, member)| (name.peer(number), *member)));
         set.peers = first..self.peers.len();
         if self.peers.len() > MAX_PEERS as usize {
             return Err(ImageError::Peers);
         }
-        self.known.insert(nets, set.clone());
+        self.known.insert(members, set.clone());
         Ok(set)
     }
 }

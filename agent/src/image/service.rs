@@ -8,7 +8,10 @@ use portreeve_common::{
     number::{icmp, icmpv6, igmp, protocol},
 };
 
-use crate::policy::rule::{self, Peers, Rule};
+use crate::policy::{
+    Policy,
+    rule::{self, Peers, Rule},
+};
 
 /// Ports, and the position of the rule that is about them.
 type Range = (RangeInclusive<u16>, usize);
@@ -114,8 +117,8 @@ pub(super) struct Known {
     pub(super) exact: Vec<IpNet>,
     /// Addresses of names below a `*.name`.
     pub(super) below: Vec<IpNet>,
-    /// Names of which no address is known: as yet they only say whom a service is for.
-    pub(super) unknown: Vec<String>,
+    /// Names and wildcards whose addresses are learned.
+    pub(super) learned: Vec<String>,
 }
 
 impl Known {
@@ -124,33 +127,35 @@ impl Known {
         let mut known = Self { exact: prefixes.clone(), ..Self::default() };
         for name in stated {
             let addresses = names.iter().filter(|(known, _)| is_meant(name, known)).flat_map(|(_, all)| all);
-            let nets: Vec<IpNet> = addresses.map(|address| IpNet::from(*address)).collect();
-            if nets.is_empty() {
-                known.unknown.push(name.clone());
-            } else if name.starts_with('*') {
-                known.below.extend(nets);
-            } else {
-                known.exact.extend(nets);
-            }
+            let nets = addresses.map(|address| IpNet::from(*address));
+            if name.starts_with('*') { known.below.extend(nets) } else { known.exact.extend(nets) }
         }
+        known.learned = peers.learned_names(names).map(str::to_owned).collect();
         known
     }
 }
 
-/// Why a rule, or a part of it, lets nothing through yet.
-pub(crate) fn closed(rule: &Rule, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<String> {
-    let Known { exact: _, below: _, unknown } = Known::of(&rule.peers, names);
-    (!unknown.is_empty()).then(|| format!("the addresses of {} are not known", unknown.join(", ")))
+/// Names of a rule that nobody gives an address, and that can't be learned since the policy has no resolver.
+pub(crate) fn closed(rule: &Rule, policy: &Policy) -> Option<String> {
+    if policy.rules.iter().any(Rule::asks_resolvers) {
+        return None;
+    }
+    let names = &policy.host.names;
+    let unknown = |name: &&str| !names.keys().any(|known| is_meant(name, known));
+    let unknown: Vec<&str> = rule.peers.learned_names(names).filter(unknown).collect();
+    let why =
+        |names| format!("the addresses of {names} are not known, and no resolver is allowed to learn from");
+    (!unknown.is_empty()).then(|| why(unknown.join(", ")))
 }
 
 /// Peers' prefixes, with the addresses that their names are known to have.
 pub(crate) fn known_addresses(peers: &Peers, names: &BTreeMap<String, Vec<IpAddr>>) -> Vec<IpNet> {
-    let Known { exact, below, unknown: _ } = Known::of(peers, names);
+    let Known { exact, below, learned: _ } = Known::of(peers, names);
     [exact, below].concat()
 }
 
 /// `*.name` stands for whatever is below it.
-fn is_meant(pattern: &str, name: &str) -> bool {
+pub(crate) fn is_meant(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
         None => pattern == name,

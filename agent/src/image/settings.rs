@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portreeve_common::settings::{Limits, MAX_CONTROL_PORTS, MAX_ETHERTYPES, Settings, flag};
+use portreeve_common::{
+    class::RuleId,
+    settings::{Limits, MAX_CONTROL_PORTS, MAX_ETHERTYPES, MAX_RESOLVERS, Settings, flag},
+};
 
 use super::ImageError;
 use crate::policy::{
@@ -18,7 +21,12 @@ const EMBRYONIC: Duration = Duration::from_secs(30);
 /// Answered echo.
 const ECHO: Duration = Duration::from_secs(30);
 
-pub(super) fn of(policy: &Policy, peer_seed: u64, ticks_per_second: u64) -> Result<Settings, ImageError> {
+pub(super) fn of(
+    policy: &Policy,
+    ids: &[RuleId],
+    peer_seed: u64,
+    ticks_per_second: u64,
+) -> Result<Settings, ImageError> {
     let Policy { host, rules, dormant: _, report: _ } = policy;
     let StateLimits { established: _, embryonic: _, tcp_idle, udp_idle, adoption: _ } = host.state;
     let [tcp, closing, embryonic, udp, echo] =
@@ -31,7 +39,23 @@ pub(super) fn of(policy: &Policy, peer_seed: u64, ticks_per_second: u64) -> Resu
     };
     let multicast = if rules.iter().any(needs_multicast) { flag::MULTICAST } else { 0 };
     let settings = Settings::new(limits, 0, peer_seed, dhcp | listed | multicast, ethertypes);
-    Ok(settings.controlled_by(control_ports(rules)?))
+    let settings = settings.controlled_by(control_ports(rules)?);
+    let named = rules.iter().any(|rule| rule.peers.learned_names(&host.names).next().is_some());
+    let resolvers = resolvers(rules, ids)?;
+    let learns = named && resolvers.iter().any(|rule| *rule != 0);
+    Ok(if learns { settings.learning(resolvers, ticks_per_second) } else { settings })
+}
+
+/// One more than the slot of each flow to resolvers.
+fn resolvers(rules: &[Rule], ids: &[RuleId]) -> Result<[u16; MAX_RESOLVERS], ImageError> {
+    let asking = rules.iter().zip(ids).filter(|(rule, _)| rule.asks_resolvers());
+    let slots: BTreeSet<u16> = asking.map(|(_, id)| id + 1).collect();
+    let mut array = [0; MAX_RESOLVERS];
+    let places = array.get_mut(..slots.len()).ok_or(ImageError::Resolvers { flows: slots.len() })?;
+    for (place, slot) in places.iter_mut().zip(slots) {
+        *place = slot;
+    }
+    Ok(array)
 }
 
 /// Whether routers and switches have to learn that this host is in a group: IPv6 has MLD for it, which always passes.

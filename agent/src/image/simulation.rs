@@ -1,23 +1,29 @@
 //! The kernel's tables in user space: the same verdicts over plain collections, on any clock.
 
+mod ears;
+mod memory;
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
 };
 
 use portreeve_common::{
-    Decision, Direction, Packet, Reason, Sight, Tables,
+    Address, Decision, Direction, Packet, Reason, Sight, Tables,
     class::{Allows, Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
     clause::Clause,
     decide,
     decide::Control,
+    dns::{self, Dns, Learning as _, Outcome},
     flow::{FlowKey, FlowState},
     look,
+    names::{LearnedName, LearnedSet, NameKey},
     quick::{self, Ends, Outcomes, Plain},
     settings::Settings,
     tables::{FragmentKey, FragmentState, Live},
 };
 
+use self::{ears::Ears, memory::Memory};
 use super::Image;
 
 /// An image with connection state. Its state tables never fill up.
@@ -30,6 +36,7 @@ pub struct Simulation {
     embryonic: RefCell<HashMap<FlowKey, FlowState>>,
     controls: RefCell<HashMap<FlowKey, Control>>,
     fragments: RefCell<HashMap<FragmentKey, FragmentState>>,
+    memory: Memory,
 }
 
 impl Simulation {
@@ -44,6 +51,7 @@ impl Simulation {
             embryonic: RefCell::default(),
             controls: RefCell::default(),
             fragments: RefCell::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -88,7 +96,36 @@ impl Simulation {
     pub fn judge<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
         let mut sight = Sight::default();
         look(packet, direction, &mut sight);
-        decide(&mut sight, direction, self)
+        let decision = decide(&mut sight, direction, self);
+        if dns::concerns(&sight.headers, decision, self.settings()) {
+            let mut dns = Box::<Dns>::default();
+            if dns::load(packet, &sight.headers, &mut dns).is_some() {
+                self.memory.count(dns::follow(&mut dns, &sight.headers.key, direction, &Ears(self)));
+            }
+        }
+        decision
+    }
+
+    /// Lets an address be one that a name was resolved to.
+    pub fn resolve(&self, name: &str, address: Address) {
+        let key = NameKey { bits: NameKey::WHOLE, ..NameKey::of(self.generation, name) };
+        let id = Ears(self).wanted(&key).word();
+        if id != 0 {
+            let resolver = Address::UNSPECIFIED;
+            self.memory.learn(&LearnedName { id, address, since: 0, until: u64::MAX >> 8, resolver });
+        }
+    }
+
+    /// What was learned, in the order of the addresses.
+    #[must_use]
+    pub fn learned(&self) -> Vec<LearnedName> {
+        self.memory.learned()
+    }
+
+    /// How many of resolvers' messages came to this.
+    #[must_use]
+    pub fn answers(&self, outcome: Outcome) -> u64 {
+        self.memory.counted(outcome)
     }
 
     /// The same by the short way where that decides, as the kernel programs do it.
@@ -158,6 +195,10 @@ impl Tables for Simulation {
 
     fn clause(&self, index: u32) -> Option<&Clause> {
         self.image.clauses.get(index as usize)
+    }
+
+    fn learned<R>(&self, address: &Address, tell: impl FnOnce(&LearnedSet) -> Option<R>) -> Option<R> {
+        self.memory.set_of(address).and_then(|set| tell(&set))
     }
 
     fn control(&self, pair: &FlowKey) -> Option<Control> {

@@ -1,9 +1,9 @@
 //! One resolved rule: what may begin a flow, and which row of which document says so.
 
-use std::{fmt, net::IpAddr, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
-use portreeve_common::Direction;
+use portreeve_common::{Direction, dns::PORT as DNS};
 
 use super::address::show;
 
@@ -128,6 +128,17 @@ pub enum Need {
     Internal,
 }
 
+impl Peers {
+    /// Names whose addresses are learned: all but those that the host file gives addresses.
+    pub fn learned_names(&self, known: &BTreeMap<String, Vec<IpAddr>>) -> impl Iterator<Item = &str> {
+        let names: &[String] = match self {
+            Self::Any => &[],
+            Self::Listed { prefixes: _, names } => names,
+        };
+        names.iter().map(String::as_str).filter(|name| !known.contains_key(*name))
+    }
+}
+
 impl Need {
     /// The word of outputs.
     #[must_use]
@@ -142,6 +153,19 @@ impl Need {
 }
 
 impl Rule {
+    /// Whether its flows go to resolvers whose answers are believed: those of a role, and those that the site itself lists
+    /// by address.
+    #[must_use]
+    pub fn asks_resolvers(&self) -> bool {
+        let to_resolvers = self.service.ports().is_some_and(|ports| ports.destination == [DNS..=DNS]);
+        let site = self.origin.kind == Kind::Site;
+        let chosen = match &self.peers {
+            Peers::Any => !site,
+            Peers::Listed { prefixes, names: _ } => !prefixes.is_empty(),
+        };
+        self.direction == Direction::Egress && self.local == Local::Own && to_resolvers && chosen
+    }
+
     /// Whether another rule is about exactly the same packets.
     #[must_use]
     pub fn same_packets(&self, other: &Self) -> bool {

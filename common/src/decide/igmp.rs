@@ -29,7 +29,7 @@ pub(super) fn judge<T: Tables>(
     if !nameless {
         policy::sender(&headers.key, direction, tables)?;
     }
-    let ruled = policy::look_up(sight.service(direction), sight, tables);
+    let ruled = policy::look_up(sight.service(direction), sight, false, tables);
     let group = headers.destination(direction);
     if !group.is_local_control() && tables.protects(&group) != GROUP {
         return Err(ruled.because(Reason::WrongPeer));

@@ -3,7 +3,7 @@
 use super::Decision;
 use crate::{
     Address, Direction, Reason, Service, Tables,
-    class::{self, Allows, PeerKey},
+    class::{self, Allows, PeerKey, Peering},
     flow::FlowKey,
     sight::Sight,
 };
@@ -18,12 +18,13 @@ pub const BROADCAST: u16 = 2;
 pub const GROUP: u16 = 3;
 
 /// `rule` where a rule allows a flow with the packet's ends to ask for `service`, else why not, or what has to be asked
-/// first; `wrong-peer` names a rule that would allow another peer.
+/// first; `wrong-peer` names a rule that would allow another peer. `lives`: the flow is there already.
 #[inline(always)]
-pub(super) fn look_up<T: Tables>(service: Service, sight: &Sight, tables: &T) -> Decision {
+pub(super) fn look_up<T: Tables>(service: Service, sight: &Sight, lives: bool, tables: &T) -> Decision {
     match tables.class(service).allows() {
         Allows::Nobody => Reason::NoRule.into(),
         Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
+        Allows::Peers(number) if lives => tables.among_living(number, &sight.headers.key.remote()),
         Allows::Peers(number) => tables.among(number, &sight.headers.key.remote()),
         Allows::Particular(first) => {
             sight.answered(service.direction).unwrap_or(Decision::asks(first, service.direction))
@@ -31,12 +32,26 @@ pub(super) fn look_up<T: Tables>(service: Service, sight: &Sight, tables: &T) ->
     }
 }
 
-/// The same for the peers of a numbered class. What is learned of a peer's names while packets pass has its place here:
-/// a name is one more member of the class's set.
+/// The same for the peers of a numbered class. Where names are among them and the peer is in no prefix, they are to be
+/// asked: see [`named`].
 #[inline(always)]
 pub fn among<T: Tables>(number: u16, remote: &Address, tables: &T) -> Decision {
     let Some(peering) = tables.peering(number) else { return Reason::Internal.into() };
     let member = class::member(tables, peering, remote);
+    let decision = by(peering, member, tables);
+    if member.is_none() && peering.has_names() { decision.naming() } else { decision }
+}
+
+/// The same for what was learned of a peer's names: a name is one more member of the class's set. `lives`: a flow to the
+/// peer does, for which its names hold as long as they are remembered.
+#[inline(always)]
+pub fn named<T: Tables>(number: u16, remote: &Address, lives: bool, tables: &T) -> Decision {
+    let Some(peering) = tables.peering(number) else { return Reason::Internal.into() };
+    by(peering, class::named(tables, peering.set(), remote, lives), tables)
+}
+
+#[inline(always)]
+fn by<T: Tables>(peering: &Peering, member: Option<u16>, tables: &T) -> Decision {
     let reason = if member.is_some() { Reason::Rule } else { Reason::WrongPeer };
     match tables.shared(u32::from(peering.rules()) + u32::from(member.unwrap_or(0))) {
         Some(rule) => Decision::under(reason, rule),

@@ -22,7 +22,7 @@ pub(super) fn judge<T: Tables>(
     let mut ruled = Decision::plain(Reason::NoState);
     if matches!(sight.part, Part::Begins) {
         // A SYN to a port that nothing documents is dropped before the state tables are asked.
-        ruled = policy::look_up(sight.service(direction), sight, tables);
+        ruled = policy::look_up(sight.service(direction), sight, false, tables);
         if !ruled.passes() {
             return Err(ruled);
         }
@@ -109,7 +109,7 @@ fn unknown<T: Tables>(
 /// A protocol that nothing documents is named as such: it has no port.
 #[inline(always)]
 fn allowed<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<Decision, Decision> {
-    let ruled = policy::look_up(sight.service(direction), sight, tables);
+    let ruled = policy::look_up(sight.service(direction), sight, false, tables);
     if ruled.passes() {
         Ok(ruled)
     } else if ruled.is(Reason::NoRule) && !sight.headers.has_number() {
@@ -149,7 +149,7 @@ pub(super) fn valid_for<T: Tables>(ruled: Decision, tables: &T) -> u16 {
 #[inline(always)]
 fn by_this_generation<T: Tables>(sight: &Sight, state: FlowState, tables: &T) -> Result<FlowState, Decision> {
     let key = sight.key();
-    let ruled = policy::look_up(key.service(state.began()), sight, tables);
+    let ruled = policy::look_up(key.service(state.began()), sight, true, tables);
     if ruled.passes() {
         Ok(state.under(ruled.id(), valid_for(ruled, tables)))
     } else if ruled.question().is_some() {

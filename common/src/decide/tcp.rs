@@ -129,10 +129,10 @@ pub(super) fn adopt<T: Tables>(
         return Err(Reason::NoState.into());
     }
     let mut began = Direction::Ingress;
-    let mut ruled = policy::look_up(key.service(began), sight, tables);
+    let mut ruled = policy::look_up(key.service(began), sight, true, tables);
     if !ruled.passes() && ruled.question().is_none() {
         began = Direction::Egress;
-        ruled = policy::look_up(key.service(began), sight, tables);
+        ruled = policy::look_up(key.service(began), sight, true, tables);
     }
     if ruled.question().is_some() {
         return Err(ruled);

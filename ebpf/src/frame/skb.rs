@@ -7,13 +7,14 @@ use aya_ebpf::{
 };
 use portreeve_common::{
     Direction, Packet, Sight,
+    dns::MAX_MESSAGE,
     parse::{Walk, walk},
     quick::{START, StartV4, StartV6},
     sight::message,
 };
 
 use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
-use crate::maps;
+use crate::{maps, names};
 
 /// A socket buffer, of which the linear part is read directly and the pages by a helper.
 pub(crate) struct Skb<'a, const ASKED: bool> {
@@ -122,6 +123,16 @@ impl Packet for Helped {
         self.piece(offset)
     }
 
+    #[inline(always)]
+    fn copy(&self, offset: u32, length: u32, to: &mut [u8; MAX_MESSAGE]) -> bool {
+        let length = length & (2 * MAX_MESSAGE as u32 - 1);
+        if length == 0 || length > MAX_MESSAGE as u32 {
+            return false;
+        }
+        // SAFETY: the helper writes no more than there is room for, or refuses where the frame ends before.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to.as_mut_ptr().cast(), length) == 0 }
+    }
+
     fn length(&self) -> u64 {
         0
     }
@@ -145,8 +156,23 @@ extern "C" fn portreeve_message_skb(ctx: *mut __sk_buff, direction: u32, sight: 
     0
 }
 
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_names_skb(ctx: *mut __sk_buff, sight: *const Sight) -> u32 {
+    if sight.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of this size or null through.
+    names::load(&Helped(ctx), unsafe { &*sight })
+}
+
 impl<const ASKED: bool> Frame for Skb<'_, ASKED> {
     const ASKED: bool = ASKED;
+
+    #[inline(always)]
+    fn load(&self, sight: &Sight) -> bool {
+        portreeve_names_skb(self.raw(), sight) != 0
+    }
 
     #[inline(always)]
     fn sender(&self) -> (u64, u32) {

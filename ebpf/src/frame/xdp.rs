@@ -7,13 +7,14 @@ use aya_ebpf::{
 };
 use portreeve_common::{
     Direction, Packet, Sight,
+    dns::MAX_MESSAGE,
     parse::{Walk, walk},
     quick::{START, StartV4, StartV6},
     sight::message,
 };
 
 use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
-use crate::maps;
+use crate::{maps, names};
 
 /// A frame, of which the first buffer is read directly and the others by a helper.
 pub(crate) struct Xdp<'a, const ASKED: bool> {
@@ -118,6 +119,16 @@ impl Packet for Helped {
         self.piece(offset)
     }
 
+    #[inline(always)]
+    fn copy(&self, offset: u32, length: u32, to: &mut [u8; MAX_MESSAGE]) -> bool {
+        let length = length & (2 * MAX_MESSAGE as u32 - 1);
+        if length == 0 || length > MAX_MESSAGE as u32 {
+            return false;
+        }
+        // SAFETY: the helper writes no more than there is room for, or refuses where the frame ends before.
+        unsafe { bpf_xdp_load_bytes(self.0, offset, to.as_mut_ptr().cast(), length) == 0 }
+    }
+
     fn length(&self) -> u64 {
         0
     }
@@ -141,6 +152,21 @@ extern "C" fn portreeve_message_xdp(ctx: *mut xdp_md, direction: u32, sight: *mu
     0
 }
 
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_names_xdp(ctx: *mut xdp_md, sight: *const Sight) -> u32 {
+    if sight.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of this size or null through.
+    names::load(&Helped(ctx), unsafe { &*sight })
+}
+
 impl<const ASKED: bool> Frame for Xdp<'_, ASKED> {
     const ASKED: bool = ASKED;
+
+    #[inline(always)]
+    fn load(&self, sight: &Sight) -> bool {
+        portreeve_names_xdp(self.ctx.ctx, sight) != 0
+    }
 }

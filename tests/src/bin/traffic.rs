@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use portreeve_tests::traffic::{Plan, Server, Transport, exchange_until, serve};
+use portreeve_tests::traffic::{Plan, Server, Transport, connect_by_name, exchange_until, serve};
 use signal_hook::consts::SIGTERM;
 
 /// Real traffic for the suites that run in network namespaces.
@@ -34,6 +34,27 @@ enum Command {
     },
     /// Exchanges messages with an echo server, until SIGTERM at the latest; exit 1 when any was lost or changed.
     Run(Run),
+    /// Asks a resolver for names, and connects to each address the moment it is told.
+    Names(Names),
+}
+
+#[derive(Args)]
+struct Names {
+    /// The resolver.
+    resolver: SocketAddr,
+    /// What the names end with: they begin with `n0`, `n1` and so on.
+    suffix: String,
+    /// Number of the first.
+    #[arg(long, default_value_t = 0)]
+    first: u32,
+    #[arg(long, default_value_t = 100)]
+    count: u32,
+    /// Port to connect to.
+    #[arg(long, default_value_t = 443)]
+    port: u16,
+    /// Asks for IPv4 addresses.
+    #[arg(long)]
+    v4: bool,
 }
 
 #[derive(Args)]
@@ -69,6 +90,11 @@ fn main() -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("can't listen on {address}"))?;
             print(&server.address()?.to_string())?;
             serve(&server, Duration::from_secs(seconds))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Names(Names { resolver, suffix, first, count, port, v4 }) => {
+            let report = connect_by_name(resolver, &suffix, first, count, port, v4)?;
+            print(&serde_json::to_string(&report)?)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(run) => {

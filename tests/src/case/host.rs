@@ -82,8 +82,6 @@ struct File<'a> {
     enforcement: Enforcement,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline: Option<BaselineTable>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    names: &'a BTreeMap<String, Vec<IpAddr>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     role: &'a [Role],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,17 +117,12 @@ struct AllowTable<'a> {
 }
 
 impl Host {
-    pub(super) fn toml(
-        &self,
-        name: &str,
-        names: &BTreeMap<String, Vec<IpAddr>>,
-    ) -> Result<String, toml::ser::Error> {
+    pub(super) fn toml(&self, name: &str) -> Result<String, toml::ser::Error> {
         let Self { addresses, roles, allow, baseline } = self;
         toml::to_string(&File {
             host: Identity { name, addresses },
             enforcement: Enforcement { ingress: "enforce", egress: "enforce" },
             baseline: baseline.dhcp.then_some(BaselineTable { dhcp: true }),
-            names,
             role: roles,
             allow: allow.iter().map(Allow::table).collect(),
         })

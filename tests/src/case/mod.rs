@@ -6,6 +6,7 @@ mod message;
 mod packet;
 mod prior;
 mod protocol;
+mod resolved;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -63,19 +64,20 @@ impl Case {
         serde_json::from_str(include_str!("../../cases/cases.json"))
     }
 
-    /// The frames that open the prior flows, then those of the packet; the last one is judged.
+    /// The frames that resolve the names and open the prior flows, then those of the packet; the last one is judged.
     #[must_use]
     pub fn frames(&self) -> Vec<Step> {
+        let resolved = resolved::steps(&self.host, &self.resolved);
         let prior = self.prior.iter().flat_map(Prior::steps);
-        prior.chain(self.packet.steps(&self.prior)).collect()
+        resolved.into_iter().chain(prior).chain(self.packet.steps(&self.prior)).collect()
     }
 
-    /// The host as a host file that enforces both ways; the resolved names stand in a `names` table.
+    /// The host as a host file that enforces both ways; it has no `names` table, since the frames resolve them.
     ///
     /// # Errors
     /// When an option has a value that TOML doesn't know, such as null.
     pub fn host_toml(&self) -> Result<String, toml::ser::Error> {
-        self.host.toml(&self.id, &self.resolved)
+        self.host.toml(&self.id)
     }
 }
 

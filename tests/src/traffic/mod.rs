@@ -1,6 +1,7 @@
 //! Real traffic over real sockets, where every byte is checked: what an enforcement must never cut or change.
 
 mod client;
+mod names;
 mod server;
 
 use std::{net::SocketAddr, time::Duration};
@@ -8,6 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub use client::{exchange, exchange_until};
+pub use names::{NamesReport, connect_by_name};
 pub use server::{Server, serve};
 
 /// Which sockets are used.

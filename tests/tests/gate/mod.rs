@@ -26,7 +26,7 @@ const PACKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules/packs");
 pub(crate) struct Gate {
     pub(crate) edge: Host,
     pub(crate) agent: Agent,
-    _daemon: Server,
+    pub(crate) daemon: Server,
 }
 
 impl Gate {
@@ -35,7 +35,7 @@ impl Gate {
         let file = host_file(lab, hook, rules)?;
         let agent = Agent::new(edge, &Agent::program()?)?.with_packs(Path::new(PACKS));
         let daemon = agent.start(&file)?;
-        let gate = Self { edge: edge.clone(), agent, _daemon: daemon };
+        let gate = Self { edge: edge.clone(), agent, daemon };
         wait_for("both directions are enforced", PATIENCE, || {
             let status = gate.json("status")?;
             let rows = status["interfaces"].as_array().context("no interfaces")?;
@@ -49,6 +49,13 @@ impl Gate {
     pub(crate) fn json(&self, command: &str) -> Result<Value> {
         let output = self.agent.command([command, "--json"])?.ok()?;
         serde_json::from_str(&output.stdout).with_context(|| format!("{command}: not JSON"))
+    }
+
+    /// The domain names of the policy, and what is known of them.
+    pub(crate) fn names(&self) -> Result<Value> {
+        let output = self.agent.command(["status", "--names", "--json"])?;
+        let status: Value = serde_json::from_str(&output.stdout).with_context(|| format!("{output:?}"))?;
+        Ok(status["names"].clone())
     }
 
     /// Dropped packets of a direction, all reasons together.

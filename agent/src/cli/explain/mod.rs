@@ -5,7 +5,12 @@ mod packet;
 mod frame;
 mod nearest;
 
-use std::{fmt::Write as _, net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Args;
 use ipnet::IpNet;
@@ -81,7 +86,7 @@ struct FlowJson<'p> {
 /// # Errors
 /// The text is no packet; the packs can't be read; nobody takes the output.
 pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
-    let policy = match policy::load(&args.host, &global.catalogue()?) {
+    let mut policy = match policy::load(&args.host, &global.catalogue()?) {
         Ok(policy) => policy,
         Err(report) => {
             output::show_refusal(&report, args.json);
@@ -90,9 +95,15 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
     };
     let protected = protected(&policy.host)?;
     let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
-    let packet = Packet::read(&args.packet, &own, &policy.host.names)?;
     let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
     let simulation = Simulation::new(image);
+    let names = packet::names(&args.packet, &policy.host.names);
+    for name in names {
+        let address = stand_in(&own);
+        simulation.resolve(&name, address.into());
+        policy.host.names.insert(name, vec![address]);
+    }
+    let packet = Packet::read(&args.packet, &own, &policy.host.names)?;
     let explained = explain(&packet, &policy, &simulation);
     if args.json {
         output::print_json(&explained)?;
@@ -100,6 +111,15 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
         output::print(&text(&explained))?;
     }
     Ok(if explained.verdict == "pass" { ExitCode::SUCCESS } else { ExitCode::from(DROPPED) })
+}
+
+/// What a name is taken to resolve to: an address that no host has (RFC 7600, RFC 6666).
+fn stand_in(own: &[IpAddr]) -> IpAddr {
+    if own.iter().any(IpAddr::is_ipv4) {
+        Ipv4Addr::new(192, 0, 0, 8).into()
+    } else {
+        Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 8).into()
+    }
 }
 
 fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> Explained<'p> {

@@ -62,7 +62,7 @@ pub(super) fn nearest<'p>(
 ) -> Option<Nearest<'p>> {
     let hinted = hinted.and_then(|slot| image.flow(slot)).map(|flow| flow.flow.as_str());
     let active = policy.rules.iter().filter_map(|rule| {
-        let (matches, why) = (Matches::of(packet, rule, policy), closed(rule, &policy.host.names));
+        let (matches, why) = (Matches::of(packet, rule, policy), closed(rule, policy));
         let (differs, distance, detail) = compare(packet, rule, &matches, why.as_deref())?;
         let hint = hinted == Some(rule.flow.as_str());
         let nearest = Nearest { flow: &rule.flow, role: &rule.role, source: &rule.origin, differs, detail };

@@ -74,6 +74,17 @@ struct End {
     port: Option<u16>,
 }
 
+/// The domain names in a packet's text of which no address is known.
+pub(super) fn names(text: &str, known: &BTreeMap<String, Vec<IpAddr>>) -> Vec<String> {
+    let host = |word: &str| {
+        let host = word.rsplit_once(':').map_or(word, |(host, _port)| host);
+        let numeric =
+            host.parse::<IpAddr>().is_ok() || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        domain(host).filter(|name| !numeric && !name.starts_with('*') && !known.contains_key(name))
+    };
+    text.split_whitespace().filter_map(host).collect()
+}
+
 impl Packet {
     /// Reads a packet; `own` stands in for the local address, `names` for names.
     ///
