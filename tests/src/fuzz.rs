@@ -13,7 +13,15 @@ use portreeve::{
 };
 use portreeve_common::{Direction, Reason, Sight, look, sight::Part};
 
-use crate::{frame::Frame, generator::Timed, model::Model, step::Step};
+use simple_dns::rdata::RData;
+
+use crate::{
+    answer::question,
+    frame::{Frame, frame},
+    generator::Timed,
+    model::Model,
+    step::Step,
+};
 
 const HOST: &str = r#"
 [host]
@@ -54,6 +62,27 @@ peers = "any"
 reason = "echo"
 "#;
 
+/// A host that learns names.
+const NAMED_HOST: &str = r#"
+[[allow]]
+id = "DNS"
+direction = "egress"
+protocol = "udp"
+port = 53
+peers = ["192.0.2.53"]
+reason = "resolver"
+[[allow]]
+id = "CLOUD"
+direction = "egress"
+protocol = "tcp"
+port = 443
+peers = ["api.example.com", "*.example.net"]
+reason = "names"
+"#;
+/// What the answers are to.
+const ASKED: [(&str, bool); 3] =
+    [("api.example.com", true), ("api.example.com", false), ("a.b.example.net", true)];
+
 const TODAY: Date = date(2026, 11, 21);
 const TICKS_PER_SECOND: u64 = 1_000;
 /// Sequences that one pair of judges sees before it is made anew: what is over for long still takes memory.
@@ -68,10 +97,48 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::built_in().e
 static PROTECTED: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     ["192.0.2.10/24", "2001:db8:1::10/64"].map(|text| text.parse().expect("a prefix")).to_vec()
 });
+static NAMED: LazyLock<Policy> = LazyLock::new(|| {
+    policy::compile("host.toml", NAMED_HOST, &CATALOGUE, TODAY)
+        .unwrap_or_else(|report| panic!("{}", report.render(false)))
+});
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     policy::compile("host.toml", HOST, &CATALOGUE, TODAY)
         .unwrap_or_else(|report| panic!("{}", report.render(false)))
 });
+
+/// A resolver's answer is read without a panic, and teaches no address that is not in its answer section.
+pub fn answer(message: &[u8]) {
+    let Some((choice, message)) = message.split_first() else { return };
+    let Some((name, v4)) = ASKED.get(usize::from(*choice) % ASKED.len()) else { return };
+    let Some(id) = message.first_chunk().copied().map(u16::from_be_bytes) else { return };
+    let image =
+        Image::compile(&NAMED, &PROTECTED, &mut FlowSlots::default(), TICKS_PER_SECOND).expect("it fits");
+    let simulation = Simulation::new(image);
+    let ends = (("192.0.2.10", 50_000), ("192.0.2.53", 53));
+    let end = |(address, port): (&str, u16)| (address.parse::<std::net::IpAddr>().expect("an address"), port);
+    let (here, there) = (end(ends.0), end(ends.1));
+    let asks = frame().from(here).to(there).udp().payload(question(id, name, *v4)).bytes();
+    let answers = frame().from(there).to(here).udp().payload(message).bytes();
+    assert!(simulation.judge(asks.as_slice(), Direction::Egress).passes());
+    simulation.judge(answers.as_slice(), Direction::Ingress);
+    let read = simple_dns::Packet::parse(message);
+    for learned in simulation.learned() {
+        let address = learned.address.octets();
+        let bytes = if learned.address.is_v4() { &address[12..] } else { &address[..] };
+        assert!(
+            message.windows(bytes.len()).any(|window| window == bytes),
+            "{} is not in it",
+            learned.address
+        );
+        let Ok(read) = &read else { continue };
+        let listed = read.answers.iter().any(|record| match &record.rdata {
+            RData::A(a) => bytes == a.address.to_be_bytes(),
+            RData::AAAA(aaaa) => bytes == aaaa.address.to_be_bytes(),
+            _ => false,
+        });
+        assert!(listed, "{} is not in the answer section", learned.address);
+    }
+}
 
 /// A frame is read without a panic, and never beyond its end.
 pub fn parser(frame: &[u8]) {

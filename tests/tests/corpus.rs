@@ -18,6 +18,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn answer() {
+    replay("answer", fuzz::answer);
+}
+
+#[test]
 fn parser() {
     replay("parser", fuzz::parser);
 }

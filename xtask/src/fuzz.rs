@@ -28,12 +28,12 @@ const FLAGS: [&str; 6] = [
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The fuzzers.
-const FUZZERS: [&str; 5] = ["parser", "decision", "pack", "host", "capture"];
+const FUZZERS: [&str; 6] = ["parser", "answer", "decision", "pack", "host", "capture"];
 
 /// What fuzzing takes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these: parser, decision, pack, host, capture.
+    /// Only these: parser, answer, decision, pack, host, capture.
     fuzzers: Vec<String>,
     /// How long each of them runs.
     #[arg(long, default_value_t = 60)]
