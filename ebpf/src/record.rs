@@ -106,13 +106,13 @@ impl<F: Frame> Counting<'_, F> {
         let latest = unsafe { &raw mut (*page).latest };
         // SAFETY: as above.
         let known = unsafe { (*latest).key };
-        let now = clock::now(F::ASKED);
         if known == key {
             // SAFETY: as above.
             unsafe { (*latest).packets += packets };
-            // SAFETY: as above.
-            unsafe { (*latest).last = now };
+            // SAFETY: as above. The clock is read in each branch: a call makes the compiler store what it holds.
+            unsafe { (*latest).last = clock::now(F::ASKED) };
         } else {
+            let now = clock::now(F::ASKED);
             let ([high, low], what) = (key.peer().words(), key.what());
             portreeve_talk(latest, high, low, what | packets << 32, now);
         }
