@@ -37,3 +37,17 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     ensure!(status.success(), "`cargo {}` failed: {status}", words.join(" "));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn tasks_build_where_the_kernel_programs_do_not_yet() {
+        let tree = ["--offline", "--package", "xtask", "--edges", "normal,build", "--prefix", "none"];
+        let output = command("tree").args(tree).output().unwrap();
+        let tree = String::from_utf8(output.stdout).unwrap();
+        assert!(tree.contains("portreeve-tests v"), "{tree}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!tree.contains("portreeve v"), "{tree}");
+    }
+}
