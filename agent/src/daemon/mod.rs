@@ -3,6 +3,7 @@
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod service;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -74,6 +75,7 @@ async fn watch(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(instance = instance.name, metrics = address, "ready");
+    let mut manager = service::Manager::ready();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -89,11 +91,13 @@ async fn watch(
                     tracing::error!(error = format!("{error:#}"), "cannot follow the interfaces");
                 }
             },
+            () = manager.beat() => {}
             asked = accept(listener.as_ref()) => {
                 http::answer(asked, || metrics::text(instance, catalogue)).await;
             }
         }
     }
+    manager.stopping();
     if started.policy.host.enforcement.on_stop == OnStop::Open {
         control::detach(instance)?;
         tracing::info!("stopped: everything is off, as `on_stop = \"open\"` asks");
