@@ -1,9 +1,10 @@
-//! The project's tasks: `cargo xtask setup | build | lint | test | demo | bench`.
+//! The project's tasks: `cargo xtask setup | build | lint | test | demo | bench | dist`.
 
 mod bench;
 mod build;
 mod cargo;
 mod demo;
+mod dist;
 mod lint;
 mod setup;
 mod step;
@@ -36,6 +37,8 @@ enum Task {
     Demo(demo::Args),
     /// Measure the kernel programs against an empty one.
     Bench(bench::Args),
+    /// Make a Debian package, and try it in a Debian root.
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(args) => return test::main(&args),
         Task::Demo(args) => demo::main(&args)?,
         Task::Bench(args) => bench::main(&args)?,
+        Task::Dist(args) => dist::main(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

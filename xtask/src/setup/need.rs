@@ -13,10 +13,14 @@ pub(crate) enum Purpose {
     Demo,
     /// The benchmark.
     Bench,
+    /// The Debian package.
+    Dist,
+    /// A trial of the package.
+    DistCheck,
 }
 
 impl Purpose {
-    /// All of them.
+    /// What everybody needs who works on the project; packages are made by few.
     pub(crate) const ALL: [Self; 4] = [Self::Build, Self::Test, Self::Demo, Self::Bench];
 
     /// What a task with this purpose runs. What the build needs is decided by [`super::plan`].
@@ -26,6 +30,8 @@ impl Purpose {
             Self::Test => [LAB.as_slice(), &SUITES].concat(),
             Self::Demo => LAB.into(),
             Self::Bench => BENCH.into(),
+            Self::Dist => DIST.into(),
+            Self::DistCheck => TRIAL.into(),
         }
     }
 }
@@ -61,7 +67,8 @@ const LAB: [Need; 13] = [
 ];
 
 /// Tools that we did not write, for the suites to send, record and compare with.
-const SUITES: [Need; 9] = [
+const SUITES: [Need; 10] = [
+    need("systemd-analyze", "systemd"),
     need("tcpdump", "tcpdump"),
     need("tcpreplay", "tcpreplay"),
     // Debian's own python has Debian's modules; another one that comes first on the path hasn't.
@@ -80,6 +87,20 @@ const BENCH: [Need; 5] = [
     need("iptables", "iptables"),
     need("xdp-loader", "xdp-tools"),
     need("ethtool", "ethtool"),
+];
+
+const DIST: [Need; 4] = [
+    need("dpkg-deb", "dpkg"),
+    need("dpkg-shlibdeps", "dpkg-dev"),
+    need("strip", "binutils"),
+    need("gzip", "gzip"),
+];
+
+const TRIAL: [Need; 4] = [
+    need("debootstrap", "debootstrap"),
+    need("unshare", "util-linux"),
+    need("ip", "iproute2"),
+    need("tc", "iproute2"),
 ];
 
 impl Need {
