@@ -16,3 +16,4 @@ pub mod instance;
 
 pub mod daemon;
 pub mod drift;
+pub mod preflight;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use portreeve::cli::{
     Cli, Command, FAILED, check, completions, drift, drops, explain, flows, man, modes, output, packs,
-    replay, rules, run, status, top,
+    preflight, replay, rules, run, status, top,
 };
 use portreeve_common::switch::Mode;
 
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => rules::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Replay(args) => replay::run(&global, &args),
+        Command::Preflight(args) => preflight::run(&global, &args),
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
         Command::Flows(args) => flows::run(&global, &args),

@@ -200,7 +200,7 @@ fn link_failed(path: &Path, source: aya::programs::links::LinkError) -> Datapath
 }
 
 /// Why native XDP is refused, if this is a refusal.
-fn refusal(error: &aya::programs::ProgramError) -> Option<String> {
+pub(super) fn refusal(error: &aya::programs::ProgramError) -> Option<String> {
     let number = errno(error)?;
     let known = REFUSALS.into_iter().find(|(refusal, _)| *refusal == number);
     Some(known.map_or_else(|| std::io::Error::from_raw_os_error(number).to_string(), |(_, why)| why.into()))

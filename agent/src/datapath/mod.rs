@@ -6,6 +6,7 @@ pub mod object;
 pub mod attach;
 pub mod interface;
 pub mod link;
+pub mod others;
 pub mod pins;
 
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod state;
 
 pub mod timed;
 pub mod traced;
+pub mod trial;
 pub mod verify;
 
 pub use self::{error::DatapathError, pins::Pins};
