@@ -33,7 +33,7 @@ for file in /usr/share/man/man1/portreeve.1.gz /usr/share/bash-completion/comple
     [ -s "$root$file" ] || fail "$file is missing"
 done
 tell "verify the unit"
-inside systemd-analyze verify /lib/systemd/system/portreeve.service
+inside systemd-analyze verify --man=no /lib/systemd/system/portreeve.service
 inside systemd-analyze security --offline=true --threshold=25 --no-pager portreeve.service | tail -1
 
 tell "run with the example host file and the unit's capabilities"
@@ -41,7 +41,7 @@ cp "$root/usr/share/doc/portreeve/examples/host.toml" "$root/etc/portreeve/host.
 sed -i 's/"observe"/"enforce"/' "$root/etc/portreeve/host.toml"
 capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$root/lib/systemd/system/portreeve.service" |
     tr 'A-Z' 'a-z' | sed 's/cap_/+/g; s/ /,/g')
-inside setpriv --bounding-set="-all,$capabilities" /usr/bin/portreeve run --metrics off >"$root/tmp/log" 2>&1 &
+inside setpriv --bounding-set="-all,$capabilities" /usr/bin/portreeve run --host /etc/portreeve/host.toml --metrics off >"$root/tmp/log" 2>&1 &
 daemon=$!
 for _ in $(seq 100); do
     grep -q 'ready' "$root/tmp/log" && break
