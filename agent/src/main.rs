@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use portreeve::cli::{
     Cli, Command, FAILED, apply, check, completions, confirm, drift, drops, explain, flows, man, modes,
-    output, packs, plan, replay, rules, run, status, top,
+    output, packs, plan, preflight, replay, rules, run, status, top,
 };
 
 fn main() -> ExitCode {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => rules::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Replay(args) => replay::run(&global, &args),
+        Command::Preflight(args) => preflight::run(&global, &args),
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
         Command::Flows(args) => flows::run(&global, &args),

@@ -12,6 +12,7 @@ pub mod man;
 pub mod modes;
 pub mod packs;
 pub mod plan;
+pub mod preflight;
 pub mod replay;
 pub mod rules;
 pub mod run;
@@ -116,6 +117,12 @@ Examples:
   portreeve replay host.toml capture.pcapng --simulate
   portreeve replay host.toml capture.pcap --json | jq 'select(.verdict == \"drop\")'")]
     Replay(replay::ReplayArgs),
+    /// Report what this machine can do, and what stands in the way; exit 0, or 2 if it can't be done
+    #[command(after_help = "\
+Examples:
+  portreeve preflight
+  portreeve preflight host.toml --try    # on interfaces that are down")]
+    Preflight(preflight::PreflightArgs),
     /// Make a host file's policy current, then watch, export and report
     Run(run::RunArgs),
     /// Show what stands now, proven with a packet
@@ -246,6 +253,7 @@ impl Command {
             | Self::Rules(rules::RulesArgs { json, .. })
             | Self::Explain(explain::ExplainArgs { json, .. })
             | Self::Replay(replay::ReplayArgs { json, .. })
+            | Self::Preflight(preflight::PreflightArgs { json, .. })
             | Self::Status(status::StatusArgs { json })
             | Self::Flows(flows::FlowsArgs { json })
             | Self::Drops(drops::DropsArgs { json, .. })

@@ -3,6 +3,7 @@
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod service;
 
 mod watch;
 
@@ -79,12 +80,14 @@ async fn watch(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(instance = instance.name, metrics = address, "ready");
+    let mut manager = service::Manager::ready();
     loop {
         let due = tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = ticks.tick() => true,
             () = changes.next(QUIET) => true,
+            () = manager.beat() => false,
             asked = accept(listener.as_ref()) => {
                 http::answer(asked, || metrics::text(instance, catalogue, &guard)).await;
                 false
@@ -95,6 +98,7 @@ async fn watch(
             return Ok(());
         }
     }
+    manager.stopping();
     if control::on_stop(instance, catalogue) == OnStop::Open {
         control::detach(instance)?;
         tracing::info!("stopped: everything is off, as `on_stop = \"open\"` asks");
