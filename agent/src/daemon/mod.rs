@@ -15,7 +15,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::watch::Changes;
+use self::{http::Scrapers, watch::Changes};
 use crate::{
     control::{self, ControlError, described, guard::Guard},
     instance::Instance,
@@ -76,6 +76,7 @@ async fn watch(
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut changes = Changes::subscribe().map_err(DaemonError::Runtime)?;
+    let mut scrapers = Scrapers::serve(listener);
     let mut ticks = interval(WATCH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
@@ -88,8 +89,9 @@ async fn watch(
             _ = ticks.tick() => true,
             () = changes.next(QUIET) => true,
             () = manager.beat() => false,
-            asked = accept(listener.as_ref()) => {
-                http::answer(asked, || metrics::text(instance, catalogue, &guard)).await;
+            scraper = scrapers.next() => {
+                // One that went away meanwhile needs no text.
+                let _gone = scraper.send(metrics::text(instance, catalogue, &guard));
                 false
             }
         };
@@ -116,12 +118,5 @@ fn look(instance: &Instance, catalogue: &Catalogue, guard: &mut Guard) -> bool {
             tracing::error!(error = described(error), "cannot look at what stands");
             true
         }
-    }
-}
-
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<tokio::net::TcpStream> {
-    match listener {
-        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
-        None => std::future::pending().await,
     }
 }
