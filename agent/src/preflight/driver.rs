@@ -1,7 +1,7 @@
 //! Drivers that are known to have native XDP, each with its first kernel: for kernels that can't tell (before 6.3).
 
 /// As `/sys/class/net/*/device/driver` names them. The page `docs/preflight.md` has the same table.
-pub const DRIVERS: [(&str, (u32, u32)); 28] = [
+pub const DRIVERS: [(&str, (u32, u32)); 29] = [
     ("atlantic", (5, 19)),
     ("bnxt_en", (4, 11)),
     ("cpsw", (5, 3)),
@@ -30,6 +30,7 @@ pub const DRIVERS: [(&str, (u32, u32)); 28] = [
     ("sfc", (5, 5)),
     ("thunder-nicvf", (4, 12)),
     ("virtio_net", (4, 10)),
+    ("vmxnet3", (6, 6)),
 ];
 
 /// The first kernel in which a driver has native XDP; `None` if none is known.
