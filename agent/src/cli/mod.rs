@@ -36,12 +36,15 @@ use crate::{
     diagnostic::Report,
     drift::SeenError,
     image::ImageError,
-    instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
+    instance::{DEFAULT_RUN, DEFAULT_STATE, Instance, InstanceError},
     policy::{Catalogue, catalogue::CatalogueError},
 };
 
 /// Exit code of a command that could not do its work, and of `check` when it found errors.
 pub const FAILED: u8 = 2;
+
+/// Exit code of `run` where there is no policy that could be made current: another try changes nothing.
+pub const NO_POLICY: u8 = 3;
 
 /// What every command's exit code means.
 const EXIT_CODES: &str = "\
@@ -51,6 +54,8 @@ Exit codes:
      `drift` found some, `status` found an interface not as it should be
   2  not done: the command line or the host file is wrong, or something
      could not be read; `check` found errors
+  3  not done: `run` has neither a last good policy nor a host file that it
+     can use
 
 With --json an error is an object on standard error:
 {\"ok\": false, \"error\": \"…\"}";
@@ -278,7 +283,20 @@ impl CliError {
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         let (Self::Control(error) | Self::Seen(SeenError::Control(error))) = self else { return None };
-        if let ControlError::Policy(report) = error { Some(report) } else { None }
+        let (ControlError::Policy(report) | ControlError::NoPolicy { report, .. }) = error else {
+            return None;
+        };
+        Some(report)
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        let no_policy = matches!(
+            self,
+            Self::Control(ControlError::NoPolicy { .. } | ControlError::Instance(InstanceError::NoPolicy(_)))
+        );
+        if no_policy { NO_POLICY } else { FAILED }
     }
 }
 
@@ -295,6 +313,14 @@ impl Global {
     /// Broken or unreadable packs.
     pub fn catalogue(&self) -> Result<Catalogue, CatalogueError> {
         Catalogue::load(self.packs.as_deref())
+    }
+
+    /// The same, to carry policies out: packs that others can write are refused.
+    ///
+    /// # Errors
+    /// As [`Global::catalogue`]; who else can change a pack.
+    pub fn trusted_catalogue(&self) -> Result<Catalogue, CatalogueError> {
+        Catalogue::load_trusted(self.packs.as_deref())
     }
 }
 

@@ -145,6 +145,16 @@ impl View {
         format!("{hash:016x}")
     }
 
+    /// Roles that are only observed though their direction is enforced.
+    #[must_use]
+    pub fn observed(&self, direction: Direction) -> Vec<&str> {
+        if self.posture.mode(direction) == Mode::Observe {
+            return Vec::new();
+        }
+        let observed = self.policy.stages.observed().filter(|(_, way)| *way == direction);
+        observed.map(|(role, _)| role).collect()
+    }
+
     /// Until when a change may be confirmed, if one waits for that.
     #[must_use]
     pub fn pending(&self) -> Option<Timestamp> {
@@ -262,7 +272,8 @@ impl View {
             flows.push((meta, self.counters.flow(meta.slot)?));
         }
         let place = |meta: &FlowMeta| self.policy.rules.iter().position(|rule| rule.flow == meta.flow);
-        flows.sort_by_key(|(meta, _)| place(meta));
+        // Those of observed roles have no rule, and come last.
+        flows.sort_by_key(|(meta, _)| place(meta).unwrap_or(usize::MAX));
         Ok(flows)
     }
 }

@@ -57,8 +57,8 @@ impl Gateway {
         let mut echoes = Vec::new();
         for port in PORTS {
             let at = format!("0.0.0.0:{port}");
-            echoes.push(edge.spawn([traffic, "serve", &at, "--seconds", "300"])?.listening("tcp", port)?);
-            echoes.push(edge.spawn([traffic, "serve", &at, "--udp", "--seconds", "300"])?);
+            echoes.push(edge.spawn([traffic, "serve", &at, "--seconds", "3600"])?.listening("tcp", port)?);
+            echoes.push(edge.spawn([traffic, "serve", &at, "--udp", "--seconds", "3600"])?);
         }
         let agent = Agent::new(&edge, &Agent::program()?)?;
         Ok(Self { edge, operator, intruder, agent, lab, hook, _echoes: echoes })

@@ -45,7 +45,7 @@ impl Pulse {
     /// The traffic can't be started.
     pub fn start(gateway: &Gateway, traffic: &str) -> Result<Self> {
         let target = format!("{EDGE}:{}", PORTS[0]);
-        let endless = ["--rounds", "1000000", "--seconds", "240"];
+        let endless = ["--rounds", "1000000", "--seconds", "3000"];
         let run = |words: &[&str]| -> Vec<String> {
             let words = [traffic, "run", &target].into_iter().chain(words.iter().copied()).chain(endless);
             words.map(str::to_owned).collect()
