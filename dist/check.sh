@@ -41,7 +41,10 @@ cp "$root/usr/share/doc/portreeve/examples/host.toml" "$root/etc/portreeve/host.
 sed -i 's/"observe"/"enforce"/' "$root/etc/portreeve/host.toml"
 capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$root/lib/systemd/system/portreeve.service" |
     tr 'A-Z' 'a-z' | sed 's/cap_/+/g; s/ /,/g')
-inside setpriv --bounding-set="-all,$capabilities" /usr/bin/portreeve run --host /etc/portreeve/host.toml --metrics off >"$root/tmp/log" 2>&1 &
+# As the unit starts it, the first time: there is no last good policy yet.
+start=$(sed -n 's/^ExecStart=//p' "$root/lib/systemd/system/portreeve.service" | sed 's/\$OPTIONS/--metrics off/')
+# shellcheck disable=SC2086 # words of a command
+inside setpriv --bounding-set="-all,$capabilities" $start >"$root/tmp/log" 2>&1 &
 daemon=$!
 for _ in $(seq 100); do
     grep -q 'ready' "$root/tmp/log" && break

@@ -19,6 +19,11 @@ const A: u16 = PORTS[0];
 const B: u16 = PORTS[1];
 const C: u16 = PORTS[2];
 
+/// It requires a page on 443, for the operator alone.
+const ROLE: &str = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\n\
+                    [role.peers]\ndns_servers = [\"192.0.2.30\"]\nntp_servers = [\"192.0.2.30\"]\n\
+                    ui_clients = [\"192.0.2.20\"]\niem = [\"192.0.2.30\"]\n";
+
 #[test]
 fn apply_confirm_and_rollback() -> Result<()> {
     for hook in HOOKS {
@@ -223,10 +228,7 @@ fn management_is_always_allowed_and_counted() -> Result<()> {
 #[test]
 fn enforce_is_refused_while_required_flows_would_be_cut() -> Result<()> {
     let gateway = Gateway::build("tc", TRAFFIC)?;
-    let text = gateway.policy("observe", &[A]);
-    let role = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\n\
-                [role.peers]\ndns_servers = [\"192.0.2.30\"]\nntp_servers = [\"192.0.2.30\"]\n\
-                ui_clients = [\"192.0.2.20\"]\niem = [\"192.0.2.30\"]\n";
+    let (text, role) = (gateway.policy("observe", &[A]), ROLE);
     gateway.apply(&gateway.file("role.toml", &format!("{text}{role}"))?, &[])?.ok()?;
     // A SYN that nobody follows up may be anybody's: it makes no reason.
     ensure!(!gateway.reaches(&gateway.intruder, 443)?, "nothing serves the page yet");
@@ -264,6 +266,38 @@ fn enforce_is_refused_while_required_flows_would_be_cut() -> Result<()> {
         Ok(gateway.agent.command(["enforce"])?.success())
     })?;
     assert_eq!(gateway.states()?, gateway.enforcing_states());
+    Ok(())
+}
+
+/// Forged SYNs, from 768 addresses to twenty ports each, so that the table of who forgets the first one.
+const CROWD: &str = "import socket,struct
+s=socket.socket(socket.AF_INET,socket.SOCK_RAW,socket.IPPROTO_RAW)
+def syn(source,port):
+  ip=struct.pack('!BBHHHBBH4s4s',0x45,0,40,0,0,64,6,0,source,bytes([192,0,2,10]))
+  s.sendto(ip+struct.pack('!HHIIBBHHH',40000,port,1,0,0x50,2,64000,0,0),('192.0.2.10',0))
+syn(bytes([203,0,113,7]),443)
+for port in range(500,520):
+  for net in ((192,0,2),(198,51,100),(203,0,113)):
+    for host in range(256):
+      if (net,host)!=((192,0,2),10): syn(bytes(net+(host,)),port)
+";
+
+#[test]
+fn who_was_forgotten_counts_as_unknown() -> Result<()> {
+    let gateway = Gateway::build("tc", TRAFFIC)?;
+    let text = gateway.policy("observe", &[A]) + ROLE;
+    gateway.apply(&gateway.file("role.toml", &text)?, &[])?.ok()?;
+    gateway.intruder.run(["python3", "-c", CROWD])?.ok()?;
+    let refused = gateway.agent.command(["enforce"])?.refused()?;
+    println!("{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("SIE-IED-03: ingress tcp 443 with peers that are no longer known (1 packets)"),
+        "{refused}"
+    );
+    gateway.agent.command(["observe"])?.ok()?;
+    gateway.agent.command(["enforce"])?.ok()?;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use crate::{
     },
     image::{FlowMeta, Image},
     instance::{Instance, State},
-    policy::{Catalogue, Policy},
+    policy::{Catalogue, Policy, Stage},
 };
 
 /// Everything that is open for reading.
@@ -127,7 +127,8 @@ impl View {
         Ok(standings)
     }
 
-    /// What identifies the policy: FNV-1a over the host file and the rules that it compiles to.
+    /// What identifies the policy: FNV-1a over the host file, the rules that it compiles to, and the roles that are only
+    /// observed.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
@@ -141,6 +142,9 @@ impl View {
             add(&rule.flow);
             add(&rule.service.to_string());
             add(&rule.peers.to_string());
+        }
+        for (role, direction) in self.policy.stages.observed() {
+            add(&Stage::key(role, direction));
         }
         format!("{hash:016x}")
     }
