@@ -23,7 +23,7 @@ pub(super) fn findings(name: &str, index: u32, found: &Link, pins: &Pins) -> Vec
                 findings.extend(programs.iter().filter(|it| !own.contains(&it.id)).map(|program| {
                     let advice = "ours goes first; what it lets pass, the other still judges";
                     Finding::warning(name, "foreign TC", format!("TCX {direction}: {program}"), advice)
-                }))
+                }));
             }
             Err(error) => {
                 findings.push(Finding::unknown(
