@@ -70,6 +70,9 @@ pub struct InterfaceJson {
     pub direction: &'static str,
     /// One word, and for some its cause.
     pub state: Standing,
+    /// Roles that are only observed though the direction is enforced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// When the mode last changed, if it ever did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Timestamp>,
@@ -108,7 +111,8 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
         let cover = view.state.interfaces.get(&interface).filter(|_| direction == Direction::Ingress);
         let fallback = cover.and_then(|cover| cover.fallback.clone());
         let changed = view.state.changed.get(direction.name()).copied();
-        InterfaceJson { interface, direction: direction.name(), state, changed, fallback }
+        let observed = view.observed(direction).into_iter().map(str::to_owned).collect();
+        InterfaceJson { interface, direction: direction.name(), state, observed, changed, fallback }
     };
     let (entries, capacity) = view.established()?;
     let (waiting, room) = view.embryonic()?;
@@ -175,9 +179,16 @@ fn text(status: &StatusJson) -> String {
             .fallback
             .as_ref()
             .map_or_else(|| row.state.to_string(), |why| format!("{} (not native: {why})", row.state));
+        let state = state + &but(&row.observed);
         table.add_row([row.interface.as_str(), row.direction, &state, &changed]);
     }
     text + &output::text(&mut table)
+}
+
+/// What a direction that is enforced lets pass.
+pub(super) fn but<R: AsRef<str>>(observed: &[R]) -> String {
+    let roles: Vec<&str> = observed.iter().map(AsRef::as_ref).collect();
+    if roles.is_empty() { String::new() } else { format!(", but {} only observed", roles.join(", ")) }
 }
 
 /// Nobody reads a table's nanoseconds.

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod foreign;
 pub mod interface;
 pub mod link;
+pub mod others;
 pub mod pins;
 
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod state;
 
 pub mod timed;
 pub mod traced;
+pub mod trial;
 pub mod verify;
 
 pub use self::{error::DatapathError, pins::Pins};
