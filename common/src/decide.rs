@@ -7,6 +7,7 @@ mod link;
 
 mod fragment;
 
+mod dhcp;
 mod igmp;
 
 mod state;
@@ -213,7 +214,11 @@ fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<De
         Part::Judged => Ok(Decision::numbered(sight.judged())),
         Part::Link => Ok(link::judge(sight.headers.ethertype, tables).into()),
         Part::Follows => Ok(fragment::later(&sight.headers, direction, tables)),
-        Part::Dhcp if tables.settings().has(flag::DHCP) => Ok(Reason::BaselineDhcp.into()),
+        Part::Dhcp
+            if tables.settings().has(flag::DHCP) && dhcp::passes(&sight.headers, direction, tables) =>
+        {
+            Ok(Reason::BaselineDhcp.into())
+        }
         Part::Igmp => igmp::judge(sight, direction, tables),
         Part::Message => Err(Reason::NoRule.into()),
         Part::Dhcp | Part::Begins | Part::GoesOn | Part::Sends | Part::Answers | Part::Reports => {

@@ -113,9 +113,11 @@ pub trait Tables {
     /// Takes a flow out of both tables.
     fn end(&self, key: &FlowKey);
 
-    /// Whether a flow is established, and neither closes nor was reset. In the kernel this is a function of its own.
-    fn is_open(&self, key: &FlowKey) -> bool {
-        self.established(key, self.now()).is_some_and(|live| !live.state.is_closing())
+    /// Whether a flow that began in `began` is established, and neither closes nor was reset. In the kernel this is a
+    /// function of its own.
+    fn is_open(&self, key: &FlowKey, began: Direction) -> bool {
+        let live = self.established(key, self.now());
+        live.is_some_and(|live| live.state.began() == began && !live.state.is_closing())
     }
 
     /// Keeps a control flow in mind, see [`decide::note`]. In the kernel this is a function of its own.

@@ -6,6 +6,7 @@ use portreeve_common::{
     clause::Clause,
     decide::{self, Control, decide},
     flow::{FlowKey, FlowState},
+    seed::Seed,
     service::Transport,
     settings::Settings,
     switch::Posture,
@@ -122,8 +123,8 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn is_open(&self, key: &FlowKey) -> bool {
-        portreeve_is_open(self.generation().into(), key, self.now()) != 0
+    fn is_open(&self, key: &FlowKey, began: Direction) -> bool {
+        portreeve_is_open(self.generation().into(), began.index(), key, self.now()) != 0
     }
 
     #[inline(always)]
@@ -195,6 +196,20 @@ impl Tables for KernelTables {
 #[inline(always)]
 pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, now: u64) -> Decision {
     decide(sight, direction, &KernelTables::at(generation.into(), now))
+}
+
+/// Plants a flow that lives already; whether there was room. It is judged again with its next packet: no generation is 0.
+#[inline(always)]
+pub(crate) fn plant(seed: &Seed, now: u64) -> bool {
+    let Seed { key, state } = *seed;
+    let tables = KernelTables::at(state.generation().into(), now);
+    let settings = tables.settings();
+    let began = state.began();
+    let planted = flows::plant(&key, state.under(state.rule(), 0).at(now), settings.limits(), now);
+    if planted && settings.controls(key.service(began).number) {
+        tables.note(&key, began);
+    }
+    planted
 }
 
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
@@ -270,14 +285,14 @@ extern "C" fn portreeve_note(generation: u32, began: u32, key: *const FlowKey, n
 /// As above.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_is_open(generation: u32, key: *const FlowKey, now: u64) -> u32 {
+extern "C" fn portreeve_is_open(generation: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
     if key.is_null() {
         return 0;
     }
     // SAFETY: the verifier lets only memory of a key's size or null through.
     let key = unsafe { &*key };
     let live = KernelTables::at(generation, now).established(key, now);
-    live.is_some_and(|live| !live.state.is_closing()).into()
+    live.is_some_and(|live| live.state.began() == direction(began) && !live.state.is_closing()).into()
 }
 
 #[inline(always)]
