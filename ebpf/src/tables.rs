@@ -123,8 +123,16 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn is_open(&self, key: &FlowKey, began: Direction) -> bool {
-        portreeve_is_open(self.generation().into(), began.index(), key, self.now()) != 0
+    fn leases(&self, sight: &Sight, direction: Direction) -> bool {
+        portreeve_leases(sight, direction.index(), self.generation().into(), self.now()) != 0
+    }
+
+    #[inline(always)]
+    fn open(&self, key: &FlowKey) -> Option<Direction> {
+        match portreeve_open(self.generation().into(), key, self.now()) {
+            0 => None,
+            began => Some(self::direction(began - 1)),
+        }
     }
 
     #[inline(always)]
@@ -226,6 +234,19 @@ extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u
     decide::judge(sight, self::direction(direction), &tables).word()
 }
 
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_leases(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
+    let tables = KernelTables::at(generation, now);
+    if sight.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of this size or null through.
+    let sight = unsafe { &*sight };
+    decide::leases(sight, self::direction(direction), &tables).into()
+}
+
 const INTERNAL: Decision = Decision::plain(Reason::Internal);
 
 /// As above.
@@ -282,17 +303,20 @@ extern "C" fn portreeve_note(generation: u32, began: u32, key: *const FlowKey, n
     0
 }
 
-/// As above.
+/// As above. 0, or one more than the direction's number.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_is_open(generation: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
+extern "C" fn portreeve_open(generation: u32, key: *const FlowKey, now: u64) -> u32 {
     if key.is_null() {
         return 0;
     }
     // SAFETY: the verifier lets only memory of a key's size or null through.
     let key = unsafe { &*key };
     let live = KernelTables::at(generation, now).established(key, now);
-    live.is_some_and(|live| live.state.began() == direction(began) && !live.state.is_closing()).into()
+    match live {
+        Some(live) if !live.state.is_closing() => live.state.began().index() + 1,
+        Some(_) | None => 0,
+    }
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use portreeve_common::{
     switch::{Mode, Posture},
 };
 
-use super::{ControlError, opened::Opened, readiness};
+use super::{ControlError, opened::Opened, readiness, seeding};
 use crate::{
     instance::Instance,
     policy::{
@@ -51,6 +51,8 @@ pub fn set_modes(
             .map_or(StateLimits::default().adoption, |policy| policy.host.state.adoption);
         let settings = opened.maps.settings(current.generation())?.adopting_until(opened.now.after(adoption));
         opened.maps.set_settings(current.generation(), &settings)?;
+        let (_, image) = opened.image(current)?;
+        seeding::seed(&opened, &image, current.generation())?;
     }
     for direction in changing {
         opened.state.changed.insert(direction.name().into(), Timestamp::now());

@@ -14,6 +14,7 @@ pub mod embryonic;
 pub mod pages;
 pub mod policy;
 pub mod reading;
+pub mod seeds;
 pub mod state;
 
 pub mod timed;

@@ -44,7 +44,8 @@ impl Control {
 pub fn is_controlled<T: Tables>(port: u16, flow: &FlowKey, began: Direction, tables: &T) -> bool {
     let Some(control) = tables.control(&Control::key(flow, port, began)) else { return false };
     for client in control.clients {
-        if client != 0 && tables.is_open(&Control::flow(flow, port, client, began), began.opposite()) {
+        let client_began = Some(began.opposite());
+        if client != 0 && tables.open(&Control::flow(flow, port, client, began)) == client_began {
             return true;
         }
     }
@@ -64,7 +65,7 @@ pub(super) fn note_either<T: Tables>(flow: &FlowKey, tables: &T) {
 /// Keeps a flow in mind, if it lives and began in `began`.
 #[inline(always)]
 pub fn note<T: Tables>(flow: &FlowKey, began: Direction, tables: &T) {
-    if !tables.is_open(flow, began) {
+    if tables.open(flow) != Some(began) {
         return;
     }
     let port = flow.service(began).number;
@@ -80,7 +81,7 @@ pub fn note<T: Tables>(flow: &FlowKey, began: Direction, tables: &T) {
         if *known == client {
             return;
         }
-        let free = *known == 0 || !tables.is_open(&Control::flow(flow, port, *known, server), began);
+        let free = *known == 0 || tables.open(&Control::flow(flow, port, *known, server)) != Some(began);
         if free && place.is_none() {
             place = Some(at);
         }

@@ -5,10 +5,11 @@
 
 use super::policy;
 use crate::{
-    Address, Direction, Tables,
+    Address, Direction, Sight, Tables,
     flow::{FlowKey, FlowState},
     number::{dhcp, extension},
     parse::Headers,
+    settings::flag,
 };
 
 /// What a question is kept under, with the ports: no packet of this number has ports.
@@ -16,12 +17,15 @@ const QUESTION: u8 = extension::HOP_BY_HOP;
 /// The rule of a question: none.
 const NO_RULE: u16 = u16::MAX;
 
-/// Whether a packet between the two ports is a question of this host, or an answer to one that waits.
+/// Whether a packet between the two ports is a question of this host, which is a client, or an answer to one that waits.
 #[inline(always)]
-pub(super) fn passes<T: Tables>(headers: &Headers, direction: Direction, tables: &T) -> bool {
+pub fn leases<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> bool {
+    if !tables.settings().has(flag::DHCP) {
+        return false;
+    }
     match direction {
-        Direction::Egress => asks(headers, tables),
-        Direction::Ingress => answers(headers, tables),
+        Direction::Egress => asks(&sight.headers, tables),
+        Direction::Ingress => answers(&sight.headers, tables),
     }
 }
 
