@@ -8,6 +8,7 @@ use portreeve_common::{
 
 use super::{ControlError, opened::Opened, readiness, seeding};
 use crate::{
+    datapath::attach,
     instance::Instance,
     policy::{
         Catalogue,
@@ -69,8 +70,14 @@ pub fn set_modes(
 pub fn detach(instance: &Instance) -> Result<bool, ControlError> {
     let _lock = instance.lock()?;
     let there = instance.pins.root().exists();
+    // What can't be read says nothing of a qdisc: that stays.
+    let mut covers = instance.state().ok().flatten().map(|state| state.interfaces).unwrap_or_default();
+    for (name, _) in instance.pins.attached()? {
+        covers.entry(name).or_default();
+    }
     // Forgotten first: nobody takes for a fault what is left while this is at work, or when it is cut short.
     instance.forget()?;
+    covers.iter().try_for_each(|(name, cover)| attach::detach(&instance.pins, name, cover))?;
     instance.pins.remove_all()?;
     Ok(there)
 }

@@ -4,10 +4,12 @@ pub mod error;
 pub mod object;
 
 pub mod attach;
+pub mod clsact;
 pub mod foreign;
 pub mod interface;
 pub mod link;
 pub mod pins;
+mod route;
 
 pub mod clock;
 pub mod embryonic;
