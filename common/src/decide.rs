@@ -7,6 +7,7 @@ mod link;
 
 mod fragment;
 
+mod dhcp;
 mod igmp;
 
 mod state;
@@ -20,13 +21,13 @@ pub(crate) use tcp::goes_on as tcp_goes_on;
 
 pub use clause::particular;
 pub use control::{Control, is_controlled, note};
+pub use dhcp::leases;
 pub use policy::{BROADCAST, GROUP, OWN, PROTECTED_SET, among, protects};
 
 use crate::{
     Direction, Reason, Tables,
     class::RuleId,
     parse::Fragment,
-    settings::flag,
     sight::{Part, Sight},
 };
 
@@ -192,10 +193,13 @@ const MAX_QUESTIONS: usize = 2;
 
 /// Judges a packet by what was seen of it.
 ///
-/// What clauses say is asked for between two judgements, and not within one: in the kernel, functions that call functions
+/// DHCP is seen to before, and what clauses say is asked for between two judgements, not within one: in the kernel, functions that call functions
 /// would need more stack than there is.
 #[inline(always)]
 pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) -> Decision {
+    if matches!(sight.part, Part::Dhcp) && tables.leases(sight, direction) {
+        sight.judge(Reason::BaselineDhcp);
+    }
     let mut decision = tables.judge(sight, direction);
     for _ in 0..MAX_QUESTIONS {
         let Some((first, began)) = decision.question() else { break };
@@ -228,7 +232,6 @@ fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<De
         Part::Judged => Ok(Decision::numbered(sight.judged())),
         Part::Link => Ok(link::judge(sight.headers.ethertype, tables).into()),
         Part::Follows => Ok(fragment::later(&sight.headers, direction, tables)),
-        Part::Dhcp if tables.settings().has(flag::DHCP) => Ok(Reason::BaselineDhcp.into()),
         Part::Igmp => igmp::judge(sight, direction, tables),
         Part::Message => Err(Reason::NoRule.into()),
         Part::Dhcp | Part::Begins | Part::GoesOn | Part::Sends | Part::Answers | Part::Reports => {

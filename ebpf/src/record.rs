@@ -266,7 +266,7 @@ fn add_to_port(page: *mut PortPage, place: u32, weight: Weight) {
 /// One line for each peer, port and reason, the oldest line of a set giving way.
 #[inline(always)]
 fn add_talker(talker: &Talker) {
-    let Some(set) = maps::TALKERS.get_ptr_mut(talker.key.set()) else { return };
+    let Some(set) = maps::TALKERS.get_ptr_mut(talker.key.set(&maps::secret())) else { return };
     let set = set.cast::<Talker>();
     let mut oldest = (0, u64::MAX);
     for way in 0..TALKER_WAYS {

@@ -12,7 +12,7 @@ use portreeve_common::{
     switch::{Mode, Posture, Switch},
 };
 
-use super::{ControlError, golden, opened::Opened, start, wanted};
+use super::{ControlError, golden, opened::Opened, seeding, start, wanted};
 use crate::{
     datapath::{clock::Clock, policy::Tables, reading::Counters, state::Established},
     image::{Deferred, FlowSlots, Image},
@@ -90,6 +90,7 @@ pub(super) fn make_current(
     }
     let current = opened.posture();
     let [ingress, egress] = modes(opened, policy, current);
+    let first = !opened.state.enforced && [ingress, egress].contains(&Mode::Enforce);
     let mut tables = Tables::from(&image);
     tables.settings = tables.settings.adopting_until(window(opened, policy, current, [ingress, egress])?);
     let same = current.generation() != 0 && opened.maps.holds(current.generation(), &tables)?;
@@ -111,6 +112,9 @@ pub(super) fn make_current(
     if same {
         opened.maps.set_settings(generation, &tables.settings)?;
         opened.state.generations.insert(generation, record);
+        if first {
+            seeding::seed(opened, &image, generation)?;
+        }
         let made = if next == current { Ok(opened.finish()?) } else { opened.store(switch) };
         return made.map(|()| (generation, false, 0));
     }
@@ -121,7 +125,13 @@ pub(super) fn make_current(
         .instance
         .remember(&opened.state)
         .map_err(ControlError::from)
-        .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before));
+        .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before))
+        .and_then(|rehearsed| {
+            if first {
+                seeding::seed(opened, &image, generation)?;
+            }
+            Ok(rehearsed)
+        });
     match rehearsed.and_then(|rehearsed| Ok((rehearsed, from_now(opened, switch, confirm_within)?))) {
         Ok((rehearsed, switch)) => {
             opened.maps.set_switch(switch)?;

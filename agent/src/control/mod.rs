@@ -9,6 +9,7 @@ mod golden;
 
 mod cover;
 mod modes;
+mod seeding;
 
 pub mod connections;
 pub mod plan;
@@ -116,6 +117,9 @@ pub enum ControlError {
     /// The sockets of this host.
     #[error("cannot list the sockets of this host")]
     Sockets(#[source] procfs::ProcError),
+    /// What the kernel tracks.
+    #[error("cannot list the connections that the kernel tracks")]
+    Tracked(#[source] std::io::Error),
 }
 
 impl fmt::Display for Mismatch {

@@ -10,8 +10,10 @@ use super::{
     generation::{Target, make_current},
     opened::Opened,
     readiness::{self, Begins},
+    seeding,
 };
 use crate::{
+    datapath::attach,
     instance::Instance,
     policy::{
         Catalogue, Stage,
@@ -56,6 +58,8 @@ pub fn set_modes(
             .map_or(StateLimits::default().adoption, |policy| policy.host.state.adoption);
         let settings = opened.maps.settings(current.generation())?.adopting_until(opened.now.after(adoption));
         opened.maps.set_settings(current.generation(), &settings)?;
+        let (_, image) = opened.image(current)?;
+        seeding::seed(&opened, &image, current.generation())?;
     }
     // Who asks to observe what is observed already wants to see it anew.
     for direction in if mode == Mode::Observe { directions } else { changing.as_slice() } {
@@ -112,8 +116,14 @@ pub fn set_stage(
 pub fn detach(instance: &Instance) -> Result<bool, ControlError> {
     let _lock = instance.lock()?;
     let there = instance.pins.root().exists();
+    // What can't be read says nothing of a qdisc: that stays.
+    let mut covers = instance.state().ok().flatten().map(|state| state.interfaces).unwrap_or_default();
+    for (name, _) in instance.pins.attached()? {
+        covers.entry(name).or_default();
+    }
     // Forgotten first: nobody takes for a fault what is left while this is at work, or when it is cut short.
     instance.forget()?;
+    covers.iter().try_for_each(|(name, cover)| attach::detach(&instance.pins, name, cover))?;
     instance.pins.remove_all()?;
     Ok(there)
 }

@@ -207,7 +207,7 @@ pub(super) fn protected(policy: &Policy, names: &[String]) -> Result<Vec<IpNet>,
 
 /// A first start that reaches no interface leaves nothing.
 pub(super) fn undo_first(opened: &Opened<'_>, good: bool) -> Result<(), ControlError> {
-    if !good && opened.instance.pins.links()?.is_empty() {
+    if !good && opened.instance.pins.attached()?.is_empty() {
         opened.instance.pins.remove_all()?;
         opened.instance.forget()?;
     }

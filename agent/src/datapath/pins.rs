@@ -141,21 +141,22 @@ impl Pins {
         Err(DatapathError::file("pin anything in", &self.root, error))
     }
 
-    /// Interfaces and hooks that have a pinned link.
+    /// Interfaces and hooks that have a pinned link, or a pinned program: filters have no links.
     ///
     /// # Errors
-    /// The folder can't be read.
-    pub fn links(&self) -> Result<Vec<(String, Hook)>, DatapathError> {
-        let mut links = Vec::new();
-        for name in names(&self.root.join("links"))? {
+    /// A folder can't be read.
+    pub fn attached(&self) -> Result<Vec<(String, Hook)>, DatapathError> {
+        let mut attached = Vec::new();
+        for name in [names(&self.root.join("links"))?, names(&self.root.join("programs"))?].concat() {
             let parts = name.rsplit_once('-');
             let hook = parts.and_then(|(_, hook)| Hook::ALL.into_iter().find(|known| known.name() == hook));
             if let (Some((interface, _)), Some(hook)) = (parts, hook) {
-                links.push((decode(interface), hook));
+                attached.push((decode(interface), hook));
             }
         }
-        links.sort();
-        Ok(links)
+        attached.sort();
+        attached.dedup();
+        Ok(attached)
     }
 
     /// Removes a pin, if it is there.
