@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::Serialize;
 
-use super::{policy, report::median};
+use crate::{goal::median, policy};
 
 /// Flows, and prefixes: one a flow.
 const FLOWS: u32 = 10_000;
@@ -102,7 +102,7 @@ fn portreeve() -> Result<f64> {
     let mut text = policy::HEAD.to_owned();
     for number in 0..FLOWS {
         let (port, address) = flow(number);
-        policy::allow(&mut text, &format!("R-{number}"), port, &format!("[\"{address}\"]"));
+        policy::allow(&mut text, &format!("R-{number}"), "tcp", port, &format!("[\"{address}\"]"));
     }
     let (image, took) = policy::compile(&text)?;
     ensure!(image.flows.len() == FLOWS as usize, "{} flows", image.flows.len());

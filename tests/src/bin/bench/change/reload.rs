@@ -1,0 +1,168 @@
+//! 10,000 rules replaced: by `apply` from its first to its last instruction, by the same steps without its files and its
+//! rehearsal, and by `nft -f` with sets.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use portreeve::{
+    datapath::{object::Sets, policy::Tables, timed::Timed},
+    image::Image,
+    policy::host::StateLimits,
+};
+use portreeve_common::switch::{Mode, Posture, Switch};
+use portreeve_tests::lab::{Host, Lab};
+use serde::Serialize;
+
+use crate::{
+    agent,
+    goal::median,
+    nft::{self, Form},
+    policy::{self, HEAD},
+};
+
+const RULES: usize = 10_000;
+const INTERFACE: &str = "enp2s0";
+
+/// Medians, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Reload {
+    /// `portreeve apply`, a process: host file read, compiled, written, rehearsed, stored, remembered.
+    pub(crate) apply: f64,
+    /// Text to tables to maps to the store that makes them current.
+    pub(crate) text: f64,
+    /// `nft -f` of a flush and two sets, a process.
+    pub(crate) nft: f64,
+    /// One rule changed: its tables written over those of a neighbour, and the store.
+    pub(crate) one: f64,
+    /// The store alone.
+    pub(crate) flip: f64,
+}
+
+impl Reload {
+    /// As lines, for people.
+    pub(crate) fn print(&self) {
+        let Self { apply, text, nft, one, flip } = self;
+        println!("{RULES} rules replaced, `portreeve apply`, rehearsed and remembered: {apply:.1} ms");
+        println!("{RULES} rules replaced, from text to in force: {text:.1} ms");
+        println!("{RULES} rules replaced, `nft -f` with sets: {nft:.1} ms");
+        println!("one rule of {RULES} changed, in the kernel: {one:.2} ms");
+        println!("the store that makes a generation current: {:.2} µs", flip * 1e3);
+    }
+}
+
+/// Interleaved rounds of all of them.
+pub(crate) fn measure(rounds: usize) -> Result<Reload> {
+    let lab = Lab::new()?;
+    let edge = lab.host("edge").interface(INTERFACE).addr("192.0.2.10/24").up()?;
+    let head = format!(
+        "[host]\nname = \"bench\"\ninterfaces = [\"{INTERFACE}\"]\naddresses = [\"192.0.2.10\"]\n\
+         [enforcement]\ningress = \"enforce\"\negress = \"enforce\"\n"
+    );
+    let files = [0, 1].map(|n| lab.dir().join(format!("host-{n}.toml")));
+    let (first, second) = (RULES, RULES - 1);
+    for (file, count) in files.iter().zip([first, second]) {
+        agent::write(file, &policy::text(&head, count))?;
+    }
+    let [one, other] = &files;
+    let agent = agent::enforce(&edge, one)?;
+    let rules = [first, second].map(|count| {
+        "table inet bench\ndelete table inet bench\n".to_owned() + &nft::ruleset(Form::Set, count, INTERFACE)
+    });
+    let sets = [0, 1].map(|n| lab.dir().join(format!("sets-{n}.nft")));
+    for (file, rules) in sets.iter().zip(&rules) {
+        agent::write(file, rules)?;
+    }
+    let [first_set, second_set] = &sets;
+    let mut steps = Steps::load()?;
+    let (mut apply, mut text, mut changed, mut flip, mut loaded) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let even = round % 2 == 0;
+        let host = if even { other } else { one };
+        let begun = Instant::now();
+        agent.command(["apply", &host.to_string_lossy()])?.ok()?;
+        apply.push(milliseconds(begun.elapsed()));
+        text.push(milliseconds(steps.reload(if even { second } else { first })?));
+        changed.push(milliseconds(steps.one(even)?));
+        flip.push(milliseconds(steps.flip()?));
+        loaded.push(milliseconds(nft_f(&edge, if even { second_set } else { first_set })?));
+    }
+    Ok(Reload {
+        apply: median(apply),
+        text: median(text),
+        nft: median(loaded),
+        one: median(changed),
+        flip: median(flip),
+    })
+}
+
+fn nft_f(edge: &Host, file: &Path) -> Result<Duration> {
+    // From inside the namespace, or entering it would count.
+    edge.within(|| {
+        let begun = Instant::now();
+        let status = Command::new("nft").arg("-f").arg(file).status()?;
+        ensure!(status.success(), "nft refuses the sets");
+        Ok(begun.elapsed())
+    })
+}
+
+/// The steps of a change, on programs of their own.
+struct Steps {
+    timed: Timed,
+    generation: u16,
+    near: [Image; 2],
+}
+
+impl Steps {
+    fn load() -> Result<Self> {
+        let (image, _) = policy::image(RULES)?;
+        // The same policy, but that one peer differs.
+        let text = policy::text(HEAD, RULES).replacen("2001:db8:100::9\"", "2001:db8:ffff::9\"", 1);
+        let (near, _) = policy::compile(&text)?;
+        let sets = Sets::of(&StateLimits::default());
+        let mut timed = Timed::load(&Tables::from(&image), [7, 11], sets)?;
+        timed.policy.write(2, &Tables::from(&image))?;
+        Ok(Self { timed, generation: 2, near: [image, near] })
+    }
+
+    fn store(&mut self) -> Result<()> {
+        let posture = Posture::new(self.generation, Mode::Enforce, Mode::Enforce);
+        Ok(self.timed.policy.set_switch(Switch::settled(posture, posture))?)
+    }
+
+    fn reload(&mut self, count: usize) -> Result<Duration> {
+        let text = policy::text(HEAD, count);
+        let begun = Instant::now();
+        let (image, _) = policy::compile(&text)?;
+        self.generation += 1;
+        self.timed.policy.write(self.generation, &Tables::from(&image))?;
+        self.store()?;
+        Ok(begun.elapsed())
+    }
+
+    /// The spare half holds the neighbour already, as after any change before this one.
+    fn one(&mut self, even: bool) -> Result<Duration> {
+        let [image, near] = &self.near;
+        let (before, after) = if even { (image, near) } else { (near, image) };
+        self.generation += 1;
+        self.timed.policy.write(self.generation, &Tables::from(before))?;
+        let begun = Instant::now();
+        self.timed.policy.write(self.generation, &Tables::from(after))?;
+        self.store()?;
+        Ok(begun.elapsed())
+    }
+
+    fn flip(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.store()?;
+        Ok(begun.elapsed())
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
