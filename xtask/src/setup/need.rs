@@ -90,7 +90,7 @@ const SUITES: [Need; 16] = [
 ];
 
 /// The lab's, and peers to measure beside.
-const BENCH: [Need; 10] = [
+const BENCH: [Need; 9] = [
     need("ip", "iproute2"),
     need("ss", "iproute2"),
     need("mount", "mount"),
@@ -99,7 +99,6 @@ const BENCH: [Need; 10] = [
     need("nft", "nftables"),
     need("iptables-restore", "iptables"),
     need("xdp-filter", "xdp-tools"),
-    need("/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_dny_all.o", "xdp-tools"),
     need("iperf3", "iperf3"),
 ];
 

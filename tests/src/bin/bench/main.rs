@@ -85,29 +85,57 @@ fn main() -> Result<()> {
     let all = if args.quick { vec![10, 1_000] } else { vec![10, 1_000, 10_000] };
     let rules = if args.rules.is_empty() { all } else { args.rules.clone() };
     ensure!(loads > 0 && rounds > 0, "nothing to measure");
-    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(Machine::now()?);
-    if wanted(Part::TestRun) {
-        let effort = testrun::Effort { loads, rounds, repeat: args.repeat, rules: rules.clone() };
-        report.testrun = Some(testrun::measure(&effort)?);
-    }
-    if wanted(Part::Live) {
-        report.live = Some(live::measure(&live::Effort { rounds, rules })?);
-    }
-    if wanted(Part::Stack) {
-        report.stack = Some(stack::measure(rounds)?);
-    }
-    if wanted(Part::Flood) {
-        let (sources, idle) = if args.quick { (100_000, 0) } else { (1_000_000, 60) };
-        report.flood = Some(flood::measure(flood::Effort { sources, idle: Duration::from_secs(idle) })?);
-    }
-    if wanted(Part::Change) {
-        report.change = Some(change::measure(rounds)?);
-    }
+    let mut run = Run { only: args.only, failed: Vec::new() };
+    let effort = testrun::Effort { loads, rounds, repeat: args.repeat, rules: rules.clone() };
+    report.testrun = run.part(Part::TestRun, || testrun::measure(&effort));
+    report.live = run.part(Part::Live, || live::measure(&live::Effort { rounds, rules }));
+    report.stack = run.part(Part::Stack, || stack::measure(rounds));
+    let (sources, idle) = if args.quick { (100_000, 0) } else { (1_000_000, 60) };
+    let effort = flood::Effort { sources, idle: Duration::from_secs(idle) };
+    report.flood = run.part(Part::Flood, || flood::measure(effort));
+    report.change = run.part(Part::Change, || change::measure(rounds));
     let report = report.end()?;
     report.print();
     let json = serde_json::to_string_pretty(&report.json())?;
     std::fs::write(&args.json, json).with_context(|| format!("cannot write {}", args.json.display()))?;
     println!("\nwritten to {}", args.json.display());
+    ensure!(run.failed.is_empty(), "these parts failed: {}", run.failed.join(", "));
     Ok(())
+}
+
+/// Which parts are wanted, and which have failed.
+struct Run {
+    only: Vec<Part>,
+    failed: Vec<&'static str>,
+}
+
+impl Run {
+    /// What a part finds. One that fails says so at once and at the end, and the others go on.
+    fn part<T>(&mut self, part: Part, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        if !self.only.is_empty() && !self.only.contains(&part) {
+            return None;
+        }
+        match work() {
+            Ok(found) => Some(found),
+            Err(error) => {
+                eprintln!("{}: {error:#}", part.name());
+                self.failed.push(part.name());
+                None
+            }
+        }
+    }
+}
+
+impl Part {
+    /// As on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TestRun => "test-run",
+            Self::Live => "live",
+            Self::Stack => "stack",
+            Self::Flood => "flood",
+            Self::Change => "change",
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Debian's xdp-filter with the same rules: its loaded object to be timed, and the tool itself on an interface.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -17,7 +17,9 @@ use super::{
 };
 
 /// What denies unless a rule matches, with all features.
-const OBJECT: &str = "/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_dny_all.o";
+const OBJECT: &str = "bpf/xdpfilt_dny_all.o";
+/// Where packages put it: here, or below one folder for the architecture.
+const LIBRARIES: &str = "/usr/lib";
 const PROGRAM: &str = "xdpfilt_dny_all";
 /// Its maps' flags (`common_kern_user.h` of xdp-tools): match as source, as destination, TCP, UDP.
 const SOURCE: u64 = 1;
@@ -38,7 +40,7 @@ impl XdpFilter {
         std::fs::create_dir_all(pins)?;
         let mut loader = EbpfLoader::new();
         loader.default_map_pin_directory(pins);
-        let mut ebpf = loader.load_file(OBJECT).context("can't load xdp-filter's object")?;
+        let mut ebpf = loader.load_file(object()?).context("can't load xdp-filter's object")?;
         let program = ebpf.program_mut(PROGRAM).context("no program in xdp-filter's object")?;
         <&mut Xdp>::try_from(program)?.load().context("can't load xdp-filter's program")?;
         fill(count, pins)?;
@@ -50,6 +52,13 @@ impl XdpFilter {
         let program = self.ebpf.program(PROGRAM).context("no program in xdp-filter's object")?;
         programs::run(program.try_into()?, frame, repeat)
     }
+}
+
+fn object() -> Result<PathBuf> {
+    let here = std::iter::once(PathBuf::from(LIBRARIES));
+    let below = std::fs::read_dir(LIBRARIES)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut places = here.chain(below).map(|folder| folder.join(OBJECT));
+    places.find(|file| file.is_file()).with_context(|| format!("no {OBJECT}: run `cargo xtask setup`"))
 }
 
 /// Puts the tool's program in front of an interface of a host, with these rules. `pins`: a folder of the lab's bpffs.

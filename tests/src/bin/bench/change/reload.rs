@@ -17,10 +17,10 @@ use portreeve_common::switch::{Mode, Posture, Switch};
 use portreeve_tests::lab::{Host, Lab};
 use serde::Serialize;
 
+use super::compile::{flows, grouped, set as set_of};
 use crate::{
     agent,
     goal::median,
-    nft::{self, Form},
     policy::{self, HEAD},
 };
 
@@ -32,9 +32,11 @@ const INTERFACE: &str = "enp2s0";
 pub(crate) struct Reload {
     /// `portreeve apply`, a process: host file read, compiled, written, rehearsed, stored, remembered.
     pub(crate) apply: f64,
-    /// Text to tables to maps to the store that makes them current.
-    pub(crate) text: f64,
-    /// `nft -f` of a flush and two sets, a process.
+    /// Text to tables to maps to the store that makes them current: a flow for each port and peer.
+    pub(crate) flows: f64,
+    /// As above: as many pairs of ports and peers, in a hundred flows.
+    pub(crate) grouped: f64,
+    /// `nft -f` of one set with as many pairs, in place of another, a process.
     pub(crate) nft: f64,
     /// One rule changed: its tables written over those of a neighbour, and the store.
     pub(crate) one: f64,
@@ -45,10 +47,11 @@ pub(crate) struct Reload {
 impl Reload {
     /// As lines, for people.
     pub(crate) fn print(&self) {
-        let Self { apply, text, nft, one, flip } = self;
-        println!("{RULES} rules replaced, `portreeve apply`, rehearsed and remembered: {apply:.1} ms");
-        println!("{RULES} rules replaced, from text to in force: {text:.1} ms");
-        println!("{RULES} rules replaced, `nft -f` with sets: {nft:.1} ms");
+        let Self { apply, flows, grouped, nft, one, flip } = self;
+        println!("{RULES} flows replaced, `portreeve apply`, rehearsed and remembered: {apply:.1} ms");
+        println!("{RULES} flows replaced, from text to in force: {flows:.1} ms");
+        println!("{RULES} ports and peers in 100 flows replaced, from text to in force: {grouped:.1} ms");
+        println!("{RULES} ports and peers in a set replaced, `nft -f`: {nft:.1} ms");
         println!("one rule of {RULES} changed, in the kernel: {one:.2} ms");
         println!("the store that makes a generation current: {:.2} µs", flip * 1e3);
     }
@@ -62,42 +65,60 @@ pub(crate) fn measure(rounds: usize) -> Result<Reload> {
         "[host]\nname = \"bench\"\ninterfaces = [\"{INTERFACE}\"]\naddresses = [\"192.0.2.10\"]\n\
          [enforcement]\ningress = \"enforce\"\negress = \"enforce\"\n"
     );
-    let files = [0, 1].map(|n| lab.dir().join(format!("host-{n}.toml")));
-    let (first, second) = (RULES, RULES - 1);
-    for (file, count) in files.iter().zip([first, second]) {
-        agent::write(file, &policy::text(&head, count))?;
+    // Two of each, to change from one to the other: they share half of their rules.
+    let firsts = [0, 5_000];
+    let hosts = firsts.map(|first| lab.dir().join(format!("host-{first}.toml")));
+    let sets = firsts.map(|first| lab.dir().join(format!("set-{first}.nft")));
+    for ((host, set), first) in hosts.iter().zip(&sets).zip(firsts) {
+        agent::write(host, &flows(&head, first))?;
+        let replaced = "table inet bench\ndelete table inet bench\n".to_owned() + &set_of(first);
+        agent::write(set, &replaced)?;
     }
-    let [one, other] = &files;
-    let agent = agent::enforce(&edge, one)?;
-    let rules = [first, second].map(|count| {
-        "table inet bench\ndelete table inet bench\n".to_owned() + &nft::ruleset(Form::Set, count, INTERFACE)
-    });
-    let sets = [0, 1].map(|n| lab.dir().join(format!("sets-{n}.nft")));
-    for (file, rules) in sets.iter().zip(&rules) {
-        agent::write(file, rules)?;
-    }
-    let [first_set, second_set] = &sets;
+    let [first_host, _] = &hosts;
+    let agent = agent::enforce(&edge, first_host)?;
     let mut steps = Steps::load()?;
-    let (mut apply, mut text, mut changed, mut flip, mut loaded) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut times = Times::default();
     for round in 0..rounds {
         let even = round % 2 == 0;
-        let host = if even { other } else { one };
+        let other = usize::from(even);
+        let ([first_host, second_host], [first_set, second_set]) = (&hosts, &sets);
+        let (host, set) = if even { (second_host, second_set) } else { (first_host, first_set) };
         let begun = Instant::now();
         agent.command(["apply", &host.to_string_lossy()])?.ok()?;
-        apply.push(milliseconds(begun.elapsed()));
-        text.push(milliseconds(steps.reload(if even { second } else { first })?));
-        changed.push(milliseconds(steps.one(even)?));
-        flip.push(milliseconds(steps.flip()?));
-        loaded.push(milliseconds(nft_f(&edge, if even { second_set } else { first_set })?));
+        times.apply.push(milliseconds(begun.elapsed()));
+        let first = firsts.get(other).copied().unwrap_or_default();
+        times.flows.push(milliseconds(steps.reload(&flows(HEAD, first))?));
+        times.grouped.push(milliseconds(steps.reload(&grouped(HEAD, first))?));
+        times.one.push(milliseconds(steps.one(even)?));
+        times.flip.push(milliseconds(steps.flip()?));
+        times.nft.push(milliseconds(nft_f(&edge, set)?));
     }
-    Ok(Reload {
-        apply: median(apply),
-        text: median(text),
-        nft: median(loaded),
-        one: median(changed),
-        flip: median(flip),
-    })
+    Ok(times.medians())
+}
+
+/// One figure a round.
+#[derive(Default)]
+struct Times {
+    apply: Vec<f64>,
+    flows: Vec<f64>,
+    grouped: Vec<f64>,
+    nft: Vec<f64>,
+    one: Vec<f64>,
+    flip: Vec<f64>,
+}
+
+impl Times {
+    fn medians(self) -> Reload {
+        let Self { apply, flows, grouped, nft, one, flip } = self;
+        Reload {
+            apply: median(apply),
+            flows: median(flows),
+            grouped: median(grouped),
+            nft: median(nft),
+            one: median(one),
+            flip: median(flip),
+        }
+    }
 }
 
 fn nft_f(edge: &Host, file: &Path) -> Result<Duration> {
@@ -134,10 +155,9 @@ impl Steps {
         Ok(self.timed.policy.set_switch(Switch::settled(posture, posture))?)
     }
 
-    fn reload(&mut self, count: usize) -> Result<Duration> {
-        let text = policy::text(HEAD, count);
+    fn reload(&mut self, text: &str) -> Result<Duration> {
         let begun = Instant::now();
-        let (image, _) = policy::compile(&text)?;
+        let (image, _) = policy::compile(text)?;
         self.generation += 1;
         self.timed.policy.write(self.generation, &Tables::from(&image))?;
         self.store()?;
