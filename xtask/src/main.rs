@@ -41,7 +41,7 @@ enum Task {
     Vm(vm::Args),
     /// Protect an edge device in a plant network of namespaces, and show what passes and what doesn't.
     Demo(demo::Args),
-    /// Measure the kernel programs against an empty one.
+    /// Measure packets, connections, floods and changes side by side with peers.
     Bench(bench::Args),
     /// Make a Debian package, and try it in a Debian root.
     Dist(dist::Args),

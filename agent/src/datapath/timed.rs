@@ -5,7 +5,7 @@ use std::time::Duration;
 use aya::{
     Ebpf, TestRun, TestRunOptions,
     maps::PerCpuArray,
-    programs::{Program, ProgramError, SchedClassifier, Xdp},
+    programs::{Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
 use nix::time::{ClockId, clock_gettime};
 use portreeve_common::switch::{Mode, Posture, Switch};
@@ -125,22 +125,33 @@ impl Timed {
         read.map_err(|error| failed("PORTS", error))
     }
 
+    /// What the kernel calls a program.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn id(&self, timing: Timing) -> Result<u32, DatapathError> {
+        self.info(timing).map(|info| info.id())
+    }
+
     /// Instructions that the verifier followed in a program, where the kernel tells.
     ///
     /// # Errors
     /// The kernel does not say.
     pub fn verified(&self, timing: Timing) -> Result<Option<u32>, DatapathError> {
+        self.info(timing).map(|info| info.verified_instruction_count())
+    }
+
+    fn info(&self, timing: Timing) -> Result<ProgramInfo, DatapathError> {
         let name = timing.program();
         let failed = |error| DatapathError::program(name, format!("cannot look at {name}"), error);
         let program = self.ebpf.program(name).ok_or(DatapathError::Missing(name))?;
-        let info = if timing.is_xdp() {
+        if timing.is_xdp() {
             let program: &Xdp = program.try_into().map_err(failed)?;
-            program.info().map_err(failed)?
+            program.info().map_err(failed)
         } else {
             let program: &SchedClassifier = program.try_into().map_err(failed)?;
-            program.info().map_err(failed)?
-        };
-        Ok(info.verified_instruction_count())
+            program.info().map_err(failed)
+        }
     }
 }
 

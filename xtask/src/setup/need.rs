@@ -96,12 +96,17 @@ const SUITES: [Need; 17] = [
     need("udhcpc", "udhcpc"),
 ];
 
-const BENCH: [Need; 5] = [
+/// The lab's, and peers to measure beside.
+const BENCH: [Need; 9] = [
     need("ip", "iproute2"),
-    need("nft", "nftables"),
-    need("iptables", "iptables"),
-    need("xdp-loader", "xdp-tools"),
+    need("ss", "iproute2"),
+    need("mount", "mount"),
+    need("setpriv", "util-linux"),
     need("ethtool", "ethtool"),
+    need("nft", "nftables"),
+    need("iptables-restore", "iptables"),
+    need("xdp-filter", "xdp-tools"),
+    need("iperf3", "iperf3"),
 ];
 
 const VM: [Need; 4] = [
