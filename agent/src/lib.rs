@@ -19,3 +19,4 @@ mod crash;
 
 pub mod daemon;
 pub mod drift;
+pub mod preflight;

@@ -189,7 +189,7 @@ pub fn concerns(headers: &Headers, decision: Decision, settings: &Settings) -> b
 pub fn load<P: Packet + ?Sized>(packet: &P, headers: &Headers, dns: &mut Dns) -> Option<()> {
     dns.cut = match headers.fragment {
         Fragment::First => Outcome::Fragmented as u32,
-        Fragment::Whole | Fragment::Later => 0,
+        Fragment::Whole | Fragment::Only | Fragment::Later => 0,
     };
     let (begin, length) = if headers.protocol == protocol::TCP {
         let [words] = packet.read::<1>(headers.offset + 12)?;

@@ -177,8 +177,8 @@ pub fn judge<P: Packet + ?Sized, T: Tables, O: Outcomes>(
         return outcomes.unsaid();
     }
     let ends = EndsV6([v6.source, v6.destination]);
-    // An IPv4 address in an IPv6 header is that of no host.
-    if ends.source().is_v4() || ends.destination().is_v4() {
+    // An IPv4 address in an IPv6 header is that of no host: it begins with eight zeros, as nothing does that comes often.
+    if ends.begin_with_zeros() {
         return outcomes.unsaid();
     }
     let ip = Ip { ends, protocol: v6.next, offset: TRANSPORT_V6, end: v6.end() };
@@ -208,6 +208,15 @@ impl Ends for EndsV4 {
     #[inline(always)]
     fn destination(&self) -> Address {
         Address::v4_word(self.0[1])
+    }
+}
+
+impl EndsV6 {
+    /// Whether the first half of either is zero.
+    #[inline(always)]
+    const fn begin_with_zeros(&self) -> bool {
+        let [[source, _], [destination, _]] = self.0;
+        source == 0 || destination == 0
     }
 }
 

@@ -21,11 +21,15 @@ const MAX_OFFSET: u32 = 0x3fff;
 
 /// A frame and its sender.
 pub(crate) trait Frame: Packet {
+    /// What the kernel hands to a program.
+    type Context;
     /// Whether the program was loaded to be asked: known when it is compiled, so that attached ones pay nothing.
     const ASKED: bool;
 
     /// Reads a resolver's message off it, where this CPU keeps one; `false` if it has none.
     fn load(&self, sight: &Sight) -> bool;
+    /// The frame of a context.
+    fn of(ctx: *mut Self::Context) -> Self;
 
     /// On egress, the cgroup and the user that sent it, as far as the kernel knows.
     fn sender(&self) -> (u64, u32) {

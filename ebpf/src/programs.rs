@@ -1,60 +1,64 @@
 //! The entry points: one judge, three hooks.
 
 use aya_ebpf::{
-    bindings::{TC_ACT_OK, TC_ACT_SHOT, xdp_action},
+    bindings::{__sk_buff, TC_ACT_OK, TC_ACT_SHOT, xdp_action, xdp_md},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use portreeve_common::{Direction, dns, look, quick, switch::Switch};
+use portreeve_common::{
+    Direction, Sight, dns, look, quick,
+    seed::{Seed, outcome},
+    switch::{Posture, Switch},
+};
 
 use crate::{
     clock,
     frame::{Frame, Skb, Xdp},
     maps, names,
     record::{self, Counting},
-    tables::{KernelTables, Time, judge},
+    tables::{self, KernelTables, Time, judge},
 };
 
 /// Ingress on NICs with native XDP; frames in several buffers too.
 #[xdp(frags)]
 #[inline(always)]
 pub(crate) fn ingress_xdp(ctx: XdpContext) -> u32 {
-    filter::<ATTACHED>(&ctx)
+    filter::<ATTACHED>(ctx.ctx)
 }
 
 /// Ingress where native XDP is missing or costs more.
 #[classifier]
 #[inline(always)]
 pub(crate) fn ingress_tc(ctx: TcContext) -> i32 {
-    classify::<ATTACHED>(&ctx, Direction::Ingress)
+    classify::<ATTACHED>(ctx.skb.skb, Direction::Ingress)
 }
 
 /// Egress.
 #[classifier]
 #[inline(always)]
 pub(crate) fn egress_tc(ctx: TcContext) -> i32 {
-    classify::<ATTACHED>(&ctx, Direction::Egress)
+    classify::<ATTACHED>(ctx.skb.skb, Direction::Egress)
 }
 
 /// The three again, to be asked and not attached: they are told time and length, and tell their verdict.
 #[xdp(frags)]
 #[inline(always)]
 pub(crate) fn asked_xdp(ctx: XdpContext) -> u32 {
-    filter::<ASKED>(&ctx)
+    filter::<ASKED>(ctx.ctx)
 }
 
 /// As above.
 #[classifier]
 #[inline(always)]
 pub(crate) fn asked_ingress(ctx: TcContext) -> i32 {
-    classify::<ASKED>(&ctx, Direction::Ingress)
+    classify::<ASKED>(ctx.skb.skb, Direction::Ingress)
 }
 
 /// As above.
 #[classifier]
 #[inline(always)]
 pub(crate) fn asked_egress(ctx: TcContext) -> i32 {
-    classify::<ASKED>(&ctx, Direction::Egress)
+    classify::<ASKED>(ctx.skb.skb, Direction::Egress)
 }
 
 /// Tells user space the time in ticks and in nanoseconds, by test run: it can't read jiffies, nor how long one is.
@@ -69,6 +73,13 @@ pub(crate) fn clock(_ctx: XdpContext) -> u32 {
 pub(crate) fn order(_ctx: XdpContext) -> u32 {
     names::obey();
     xdp_action::XDP_PASS
+}
+
+/// Puts a flow that lives already into its table, by test run; in place of a frame comes a [`Seed`].
+#[xdp]
+pub(crate) fn plant(ctx: XdpContext) -> u32 {
+    let Some(seed) = Seed::read(&Xdp::<ASKED>::of(ctx.ctx)) else { return xdp_action::XDP_ABORTED };
+    if tables::plant(&seed, clock::ticks()) { outcome::LIVES } else { outcome::FULL }
 }
 
 /// What the benchmark holds the others against.
@@ -91,36 +102,57 @@ const ATTACHED: bool = false;
 const ASKED: bool = true;
 
 #[inline(always)]
-fn filter<const ASKED: bool>(ctx: &XdpContext) -> u32 {
+fn filter<const ASKED: bool>(ctx: *mut xdp_md) -> u32 {
     // Without a branch: what passes is one more than what drops.
     const { assert!(xdp_action::XDP_DROP + 1 == xdp_action::XDP_PASS) };
-    xdp_action::XDP_DROP + passes(&Xdp::<ASKED>::new(ctx), Direction::Ingress) as u32
+    xdp_action::XDP_DROP + passes::<Xdp<ASKED>>(ctx, Direction::Ingress) as u32
 }
 
 #[inline(always)]
-fn classify<const ASKED: bool>(ctx: &TcContext, direction: Direction) -> i32 {
-    TC_ACT_SHOT + passes(&Skb::<ASKED>::new(ctx), direction) as i32 * (NEXT - TC_ACT_SHOT)
+fn classify<const ASKED: bool>(ctx: *mut __sk_buff, direction: Direction) -> i32 {
+    TC_ACT_SHOT + passes::<Skb<ASKED>>(ctx, direction) as i32 * (NEXT - TC_ACT_SHOT)
 }
 
 /// Sees, judges and counts a frame; 1 if it is to pass, 0 if it is to be dropped.
 #[inline(always)]
-fn passes<F: Frame>(frame: &F, direction: Direction) -> u64 {
-    let posture = Switch::from_word(maps::switch()).posture(|| clock::now(F::ASKED));
+fn passes<F: Frame>(ctx: *mut F::Context, direction: Direction) -> u64 {
+    let frame = F::of(ctx);
+    let posture = posture::<F>();
     let would = posture.would(direction);
     let tables = KernelTables::new(posture, Time::Now { asked: F::ASKED });
-    let counting = Counting { frame, direction, would };
-    if let Some(passes) = quick::judge(frame, direction, &tables, &counting) {
-        return passes;
+    let counting = Counting { frame: &frame, direction, would };
+    match quick::judge(&frame, direction, &tables, &counting) {
+        Some(passes) => passes,
+        None => passes_long::<F>(ctx, direction),
     }
+}
+
+/// The same by the long way. It begins anew, so that the short one need not keep for it what it knows.
+#[inline(always)]
+fn passes_long<F: Frame>(ctx: *mut F::Context, direction: Direction) -> u64 {
+    let posture = posture::<F>();
+    let would = posture.would(direction);
     let Some(sight) = maps::sight() else { return would };
-    look(frame, direction, sight);
+    see::<F>(ctx, direction.index(), sight);
     let (generation, now) = (posture.generation(), clock::now(F::ASKED));
     let decision = judge(sight, direction, generation, now);
+    let frame = F::of(ctx);
     if dns::concerns(&sight.headers, decision, maps::settings(generation)) && frame.load(sight) {
         names::follow(sight, direction, generation, now);
     }
-    record::count(decision, sight, frame, direction, would);
+    record::count(decision, sight, &F::of(ctx), direction, would);
     if decision.passes() { 1 } else { would }
+}
+
+#[inline(never)]
+fn see<F: Frame>(ctx: *mut F::Context, direction: u32, sight: &mut Sight) {
+    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
+    look(&F::of(ctx), direction, sight);
+}
+
+#[inline(always)]
+fn posture<F: Frame>() -> Posture {
+    Switch::from_word(maps::switch()).posture(|| clock::now(F::ASKED))
 }
 
 #[panic_handler]

@@ -3,6 +3,7 @@
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod service;
 
 mod lookup;
 mod watch;
@@ -15,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::{lookup::Lookups, watch::Changes};
+use self::{http::Scrapers, lookup::Lookups, watch::Changes};
 use crate::{
     control::{self, ControlError, described, guard::Guard},
     instance::Instance,
@@ -76,11 +77,13 @@ async fn watch(
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut changes = Changes::subscribe().map_err(DaemonError::Runtime)?;
+    let mut scrapers = Scrapers::serve(listener);
     let mut ticks = interval(WATCH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut lookups = Lookups::new();
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(instance = instance.name, metrics = address, "ready");
+    let mut manager = service::Manager::ready();
     loop {
         let due = tokio::select! {
             _ = terminate.recv() => break,
@@ -91,8 +94,10 @@ async fn watch(
                 lookups.learn(instance, &told);
                 false
             }
-            asked = accept(listener.as_ref()) => {
-                http::answer(asked, || metrics::text(instance, catalogue, &guard)).await;
+            () = manager.beat() => false,
+            scraper = scrapers.next() => {
+                // One that went away meanwhile needs no text.
+                let _gone = scraper.send(metrics::text(instance, catalogue, &guard));
                 false
             }
         };
@@ -104,6 +109,7 @@ async fn watch(
             lookups.look(instance, catalogue);
         }
     }
+    manager.stopping();
     if control::on_stop(instance, catalogue) == OnStop::Open {
         control::detach(instance)?;
         tracing::info!("stopped: everything is off, as `on_stop = \"open\"` asks");
@@ -121,12 +127,5 @@ fn look(instance: &Instance, catalogue: &Catalogue, guard: &mut Guard) -> bool {
             tracing::error!(error = described(error), "cannot look at what stands");
             true
         }
-    }
-}
-
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<tokio::net::TcpStream> {
-    match listener {
-        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
-        None => std::future::pending().await,
     }
 }

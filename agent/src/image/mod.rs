@@ -3,6 +3,8 @@
 mod service;
 
 mod clauses;
+mod observed;
+
 mod expand;
 mod names;
 mod peers;
@@ -30,6 +32,7 @@ pub use self::slots::FlowSlots;
 use self::{
     clauses::{Clauses, Manner, by_manner},
     names::{Named, Names},
+    observed::{Observed, Slotted},
     peers::Sets,
     service::{Known, Needs},
 };
@@ -186,7 +189,10 @@ impl Image {
         slots: &mut FlowSlots,
         ticks_per_second: u64,
     ) -> Result<Self, ImageError> {
-        let ids = slots.assign(policy.rules.iter().map(|rule| rule.flow.as_str()))?;
+        let observed = Observed::of(policy);
+        let named = policy.rules.iter().map(|rule| rule.flow.as_str());
+        let mut ids = slots.assign(named.chain(observed.flows.iter().map(|(_, flow)| flow.as_str())))?;
+        let observed_ids = ids.split_off(policy.rules.len());
         let needs = Needs::gather(&policy.rules, &policy.host.names);
         let deferred = Deferred::of(policy);
         let sets = Sets::new(protected, groups(&policy.rules));
@@ -195,6 +201,7 @@ impl Image {
             ids: &ids,
             needs: &needs,
             names: &names,
+            observed: Slotted { observed: &observed, ids: &observed_ids },
             sets,
             clauses: Clauses::default(),
             known: HashMap::new(),
@@ -210,7 +217,9 @@ impl Image {
         let Sets { peerings, peers, shared, .. } = classes.sets;
         let (seed, peers) = table::place(&peers)?;
         let settings = settings::of(policy, &ids, seed, ticks_per_second)?;
-        let flows = flows(&policy.rules, &ids);
+        let mut flows = flows(&policy.rules, &ids);
+        flows.extend(observed.meta(&observed_ids));
+        flows.sort_by_key(|flow| flow.slot);
         let names = names.all;
         Ok(Self { classes: words, peerings, peers, shared, clauses, settings, flows, deferred, names })
     }
@@ -228,6 +237,7 @@ struct Classes<'a> {
     ids: &'a [RuleId],
     needs: &'a Needs<'a>,
     names: &'a Names,
+    observed: Slotted<'a>,
     sets: Sets,
     clauses: Clauses,
     /// By family and positions of the rules.
@@ -279,10 +289,15 @@ impl Classes<'_> {
                 manners.push((manner, class));
             }
         }
-        match manners.as_slice() {
-            [] => Ok(Class::NONE),
-            [(manner, class)] if manner.is_plain() => Ok(*class),
-            _ => self.clauses.class(manners),
+        let all = rules.iter().filter_map(|at| self.needs.rule(*at));
+        let open = self.observed.tails(all, &manners);
+        match (manners.as_slice(), open.as_slice()) {
+            ([], []) => Ok(Class::NONE),
+            ([(manner, class)], []) if manner.is_plain() => Ok(*class),
+            (manners, _) => {
+                let clauses = manners.iter().map(|(manner, class)| manner.clause(*class));
+                self.clauses.class(clauses.chain(open).collect())
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use aya_ebpf::{
     bindings::__sk_buff,
     helpers::{bpf_get_socket_uid, bpf_skb_cgroup_id, bpf_skb_load_bytes},
-    programs::TcContext,
 };
 use portreeve_common::{
     Direction, Packet, Sight,
@@ -17,36 +16,23 @@ use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
 use crate::{maps, names};
 
 /// A socket buffer, of which the linear part is read directly and the pages by a helper.
-pub(crate) struct Skb<'a, const ASKED: bool> {
-    ctx: &'a TcContext,
+pub(crate) struct Skb<const ASKED: bool> {
+    ctx: *mut __sk_buff,
     data: usize,
     end: usize,
 }
 
-impl<'a, const ASKED: bool> Skb<'a, ASKED> {
-    /// The frame of a context.
-    #[inline(always)]
-    pub(crate) fn new(ctx: &'a TcContext) -> Self {
-        Self { ctx, data: ctx.data(), end: ctx.data_end() }
-    }
-
-    #[inline(always)]
-    const fn raw(&self) -> *mut __sk_buff {
-        self.ctx.skb.skb
-    }
-}
-
-impl<const ASKED: bool> Skb<'_, ASKED> {
+impl<const ASKED: bool> Skb<ASKED> {
     #[inline(always)]
     fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
         if offset > MAX_OFFSET {
             return None;
         }
-        direct(self.data, self.end, offset).or_else(|| Helped(self.raw()).piece(offset))
+        direct(self.data, self.end, offset).or_else(|| Helped(self.ctx).piece(offset))
     }
 }
 
-impl<const ASKED: bool> Packet for Skb<'_, ASKED> {
+impl<const ASKED: bool> Packet for Skb<ASKED> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.piece(offset)
@@ -69,32 +55,33 @@ impl<const ASKED: bool> Packet for Skb<'_, ASKED> {
 
     #[inline(always)]
     fn walk(&self, first: u8, start: u32) -> Walk {
-        Walk::from_word(portreeve_walk_skb(self.raw(), first.into(), start))
+        Walk::from_word(portreeve_walk_skb(self.ctx, first.into(), start))
     }
 
     #[inline(always)]
     fn message(&self, direction: Direction, sight: &mut Sight) {
-        portreeve_message_skb(self.raw(), direction.index(), sight);
+        portreeve_message_skb(self.ctx, direction.index(), sight);
     }
 
     #[inline(always)]
     fn length(&self) -> u64 {
         match maps::trace(ASKED) {
             Some(trace) => trace.length.into(),
-            None => self.ctx.len().into(),
+            // SAFETY: the context is the program's own.
+            None => unsafe { (*self.ctx).len }.into(),
         }
     }
 
     #[inline(always)]
     fn tag_beside(&self) -> bool {
         // SAFETY: the context is the program's own, and the field is readable in classifiers.
-        unsafe { (*self.raw()).vlan_present != 0 }
+        unsafe { (*self.ctx).vlan_present != 0 }
     }
 
     #[inline(always)]
     fn segments(&self) -> u32 {
         // SAFETY: the context is the program's own, and the field is readable in classifiers.
-        let segments = unsafe { (*self.raw()).gso_segs };
+        let segments = unsafe { (*self.ctx).gso_segs };
         if segments == 0 { 1 } else { segments }
     }
 }
@@ -166,20 +153,31 @@ extern "C" fn portreeve_names_skb(ctx: *mut __sk_buff, sight: *const Sight) -> u
     names::load(&Helped(ctx), unsafe { &*sight })
 }
 
-impl<const ASKED: bool> Frame for Skb<'_, ASKED> {
+impl<const ASKED: bool> Frame for Skb<ASKED> {
+    type Context = __sk_buff;
     const ASKED: bool = ASKED;
 
     #[inline(always)]
     fn load(&self, sight: &Sight) -> bool {
-        portreeve_names_skb(self.raw(), sight) != 0
+        portreeve_names_skb(self.ctx, sight) != 0
+    }
+
+    #[inline(always)]
+    fn of(ctx: *mut __sk_buff) -> Self {
+        // SAFETY: the context is the program's own, and the verifier knows the field as where the packet begins. It is
+        // read each time, so that nobody keeps it.
+        let data = unsafe { (&raw const (*ctx).data).read_volatile() };
+        // SAFETY: as above; where it ends.
+        let end = unsafe { (&raw const (*ctx).data_end).read_volatile() };
+        Self { ctx, data: data as usize, end: end as usize }
     }
 
     #[inline(always)]
     fn sender(&self) -> (u64, u32) {
         // SAFETY: the context is the program's own; the helper answers 0 where no socket sent it.
-        let cgroup = unsafe { bpf_skb_cgroup_id(self.raw()) };
+        let cgroup = unsafe { bpf_skb_cgroup_id(self.ctx) };
         // SAFETY: as above; without a socket the helper answers the overflow user.
-        let uid = unsafe { bpf_get_socket_uid(self.raw()) };
+        let uid = unsafe { bpf_get_socket_uid(self.ctx) };
         (cgroup, uid)
     }
 }

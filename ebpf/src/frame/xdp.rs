@@ -3,7 +3,6 @@
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
-    programs::XdpContext,
 };
 use portreeve_common::{
     Direction, Packet, Sight,
@@ -17,31 +16,23 @@ use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
 use crate::{maps, names};
 
 /// A frame, of which the first buffer is read directly and the others by a helper.
-pub(crate) struct Xdp<'a, const ASKED: bool> {
-    ctx: &'a XdpContext,
+pub(crate) struct Xdp<const ASKED: bool> {
+    ctx: *mut xdp_md,
     data: usize,
     end: usize,
 }
 
-impl<'a, const ASKED: bool> Xdp<'a, ASKED> {
-    /// The frame of a context.
-    #[inline(always)]
-    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
-        Self { ctx, data: ctx.data(), end: ctx.data_end() }
-    }
-}
-
-impl<const ASKED: bool> Xdp<'_, ASKED> {
+impl<const ASKED: bool> Xdp<ASKED> {
     #[inline(always)]
     fn piece<T: Piece>(&self, offset: u32) -> Option<T> {
         if offset > MAX_OFFSET {
             return None;
         }
-        direct(self.data, self.end, offset).or_else(|| Helped(self.ctx.ctx).piece(offset))
+        direct(self.data, self.end, offset).or_else(|| Helped(self.ctx).piece(offset))
     }
 }
 
-impl<const ASKED: bool> Packet for Xdp<'_, ASKED> {
+impl<const ASKED: bool> Packet for Xdp<ASKED> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.piece(offset)
@@ -64,12 +55,12 @@ impl<const ASKED: bool> Packet for Xdp<'_, ASKED> {
 
     #[inline(always)]
     fn walk(&self, first: u8, start: u32) -> Walk {
-        Walk::from_word(portreeve_walk_xdp(self.ctx.ctx, first.into(), start))
+        Walk::from_word(portreeve_walk_xdp(self.ctx, first.into(), start))
     }
 
     #[inline(always)]
     fn message(&self, direction: Direction, sight: &mut Sight) {
-        portreeve_message_xdp(self.ctx.ctx, direction.index(), sight);
+        portreeve_message_xdp(self.ctx, direction.index(), sight);
     }
 
     #[inline(always)]
@@ -86,12 +77,12 @@ impl<const ASKED: bool> Packet for Xdp<'_, ASKED> {
     }
 }
 
-impl<const ASKED: bool> Xdp<'_, ASKED> {
+impl<const ASKED: bool> Xdp<ASKED> {
     /// Length of all buffers.
     #[inline(always)]
     fn whole(&self) -> u64 {
         // SAFETY: the context is the program's own.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
+        unsafe { bpf_xdp_get_buff_len(self.ctx) }
     }
 }
 
@@ -162,11 +153,22 @@ extern "C" fn portreeve_names_xdp(ctx: *mut xdp_md, sight: *const Sight) -> u32 
     names::load(&Helped(ctx), unsafe { &*sight })
 }
 
-impl<const ASKED: bool> Frame for Xdp<'_, ASKED> {
+impl<const ASKED: bool> Frame for Xdp<ASKED> {
+    type Context = xdp_md;
     const ASKED: bool = ASKED;
 
     #[inline(always)]
     fn load(&self, sight: &Sight) -> bool {
-        portreeve_names_xdp(self.ctx.ctx, sight) != 0
+        portreeve_names_xdp(self.ctx, sight) != 0
+    }
+
+    #[inline(always)]
+    fn of(ctx: *mut xdp_md) -> Self {
+        // SAFETY: the context is the program's own, and the verifier knows the field as where the packet begins. It is
+        // read each time, so that nobody keeps it.
+        let data = unsafe { (&raw const (*ctx).data).read_volatile() };
+        // SAFETY: as above; where it ends.
+        let end = unsafe { (&raw const (*ctx).data_end).read_volatile() };
+        Self { ctx, data: data as usize, end: end as usize }
     }
 }
