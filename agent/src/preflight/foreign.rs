@@ -56,11 +56,11 @@ fn clsact(name: &str, index: u32) -> Finding {
 
 /// Numbers of our programs that are attached; none where there is no instance.
 fn own(pins: &Pins) -> Vec<u32> {
-    let links = pins.links().unwrap_or_default();
+    let attached = pins.attached().unwrap_or_default();
     let program = |(interface, hook): (String, _)| {
         let path = pins.link(&interface, hook);
         let open = link::open(&path).ok()??;
         Some(link::facts(&path, &open).ok()?.program)
     };
-    links.into_iter().filter_map(program).collect()
+    attached.into_iter().filter_map(program).collect()
 }
