@@ -62,6 +62,7 @@ fn judge<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> Outcome {
 #[inline(always)]
 pub fn begin<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> u32 {
     dns.found = Found::default();
+    dns.hint.text = [0; KEY_BYTES];
     (dns.hint.seen, dns.hint.id, dns.hint.resolver) = (learning.now(), NameId::NONE.word(), flow.remote());
     expected(dns, flow, learning) as u32
 }
@@ -224,14 +225,14 @@ impl Dns {
     }
 }
 
-/// Writes the key of the name that was asked for. Every place is written, so that the verifier sees one way through.
+/// Writes the key of the name that was asked for. Behind the name its text is zero, so that the verifier sees one way
+/// through.
 #[inline(always)]
 pub fn turn<L: Learning>(dns: &mut Dns, learning: &L) {
     let length = dns.hint.length as usize & (KEY_BYTES - 1);
     dns.key.bits = NameKey::WHOLE;
     dns.key.data[0] = NameKey::half(learning.generation());
     for at in 0..KEY_BYTES - 1 {
-        let from = dns.hint.text[length.wrapping_sub(1).wrapping_sub(at) & (KEY_BYTES - 1)];
-        dns.key.data[at + 1] = if at < length { from } else { 0 };
+        dns.key.data[at + 1] = dns.hint.text[length.wrapping_sub(1).wrapping_sub(at) & (KEY_BYTES - 1)];
     }
 }
