@@ -19,6 +19,9 @@ const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
 /// What the programs are made of.
 const SOURCES: [&str; 5] = ["build.rs", "../ebpf", "../common", "../Cargo.toml", "../Cargo.lock"];
 
+/// Programs of the benchmark: built beside the others, and no part of the agent.
+const BENCH: &str = "bench-programs";
+
 /// Who compiles for the kernel.
 enum Toolchain {
     /// Debian's packages.
@@ -65,8 +68,12 @@ fn build() -> Result<()> {
     if !output.status.success() {
         bail!("the kernel programs do not build\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    let built = folder.join(target).join("release/datapath");
-    fs::copy(&built, out.join("datapath")).with_context(|| format!("cannot copy {}", built.display()))?;
+    for name in ["datapath", BENCH] {
+        let built = folder.join(target).join("release").join(name);
+        fs::copy(&built, out.join(name)).with_context(|| format!("cannot copy {}", built.display()))?;
+    }
+    // The benchmark's build script reads it as `DEP_PORTREEVE_DATAPATH_BENCH`.
+    println!("cargo::metadata=bench={}", out.join(BENCH).display());
     Ok(())
 }
 

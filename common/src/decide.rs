@@ -35,7 +35,8 @@ use crate::{
 ///
 /// The reason in bits 16 to 23, the rule in bits 0 to 15, bit 24 where there is a rule, and within the core bit 25
 /// where the packet goes to many hosts. An open question, see `asks`, has a reason of its own number and the
-/// first clause in place of the rule; bit 26 says who begins the flow.
+/// first clause in place of the rule; bit 26 says who begins the flow. Bit 27: the packet passes because its role is only
+/// observed.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decision(u32);
@@ -44,6 +45,7 @@ impl Decision {
     const RULED: u32 = 1 << 24;
     const TO_MANY: u32 = 1 << 25;
     const EGRESS: u32 = 1 << 26;
+    const OBSERVED: u32 = 1 << 27;
     /// No reason's number, and no pass.
     const QUESTION: u32 = Reason::COUNT - 1;
 
@@ -91,6 +93,19 @@ impl Decision {
     #[inline(always)]
     const fn to_many(self) -> Self {
         Self(self.0 | Self::TO_MANY)
+    }
+
+    /// The same, for a packet that passes only because its role is observed: it counts as one that would be dropped.
+    #[inline(always)]
+    const fn observed(self) -> Self {
+        Self(self.0 | Self::OBSERVED)
+    }
+
+    /// Whether enforcing its role would drop it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_observed(self) -> bool {
+        self.0 & Self::OBSERVED != 0
     }
 
     /// A question in place of a verdict: what do the clauses from `first` on say of a flow that begins in `began`?

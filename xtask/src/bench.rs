@@ -1,9 +1,9 @@
-//! `cargo xtask bench`: what a packet costs, against an empty program in the same run.
+//! `cargo xtask bench`: what packets, connections, floods and changes cost, side by side with peers in one run.
 
 use anyhow::Result;
 
 use crate::{
-    cargo,
+    build, cargo,
     setup::{self, Purpose},
 };
 
@@ -21,7 +21,10 @@ pub(crate) struct Args {
 /// This machine lacks something, or the benchmark fails.
 pub(crate) fn main(args: &Args) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Bench])?;
+    let agent = build::agent()?;
     let mut bench = cargo::command("run");
+    // The benchmark enforces by the agent itself where it measures live frames.
+    bench.env("PORTREEVE", agent);
     bench.args(["--release", "--package", "portreeve-tests", "--bin", "bench", "--"]).args(&args.rest);
     cargo::run(&mut bench)
 }

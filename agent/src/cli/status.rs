@@ -70,6 +70,9 @@ pub struct InterfaceJson {
     pub direction: &'static str,
     /// One word, and for some its cause.
     pub state: Standing,
+    /// Roles that are only observed though the direction is enforced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// When the mode last changed, if it ever did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Timestamp>,
@@ -116,7 +119,8 @@ fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
             (_, _, false) => "tcx",
         };
         let changed = view.state.changed.get(direction.name()).copied();
-        InterfaceJson { interface, direction: direction.name(), state, changed, fallback, hook }
+        let observed = view.observed(direction).into_iter().map(str::to_owned).collect();
+        InterfaceJson { interface, direction: direction.name(), state, observed, changed, fallback, hook }
     };
     let (entries, capacity) = view.established()?;
     let (waiting, room) = view.embryonic()?;
@@ -182,10 +186,16 @@ fn text(status: &StatusJson) -> String {
         let filter =
             if row.hook == "clsact" { " (by a filter of clsact: the kernel has no TCX)" } else { "" };
         let why = row.fallback.as_ref().map(|why| format!(" (not native: {why})")).unwrap_or_default();
-        let state = format!("{}{filter}{why}", row.state);
+        let state = format!("{}{filter}{why}{}", row.state, but(&row.observed));
         table.add_row([row.interface.as_str(), row.direction, &state, &changed]);
     }
     text + &output::text(&mut table)
+}
+
+/// What a direction that is enforced lets pass.
+pub(super) fn but<R: AsRef<str>>(observed: &[R]) -> String {
+    let roles: Vec<&str> = observed.iter().map(AsRef::as_ref).collect();
+    if roles.is_empty() { String::new() } else { format!(", but {} only observed", roles.join(", ")) }
 }
 
 /// Nobody reads a table's nanoseconds.

@@ -7,7 +7,6 @@ use aya::{
     programs::{
         LinkOrder, SchedClassifier, TcAttachType, Xdp,
         links::FdLink,
-        loaded_links,
         tc::{SchedClassifierLink, TcAttachOptions},
         xdp::{XdpLink, XdpMode},
     },
@@ -164,7 +163,7 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32) -> Result<(), Datap
         Err(error) => return Err(refusal(&error).map_or_else(|| failed(error), refused)),
     };
     let number = program.info().map_err(failed)?.id();
-    if !loaded_links().flatten().any(|link| link.program_id() == number) {
+    if !link::holds(number)? {
         // aya fell back to an attachment without a link: it can't be pinned, so it would end with this process.
         program.detach(id).map_err(failed)?;
         return Err(refused(
@@ -251,7 +250,7 @@ fn link_failed(path: &Path, source: aya::programs::links::LinkError) -> Datapath
 }
 
 /// Why native XDP is refused, if this is a refusal.
-fn refusal(error: &aya::programs::ProgramError) -> Option<String> {
+pub(super) fn refusal(error: &aya::programs::ProgramError) -> Option<String> {
     let number = errno(error)?;
     let known = REFUSALS.into_iter().find(|(refusal, _)| *refusal == number);
     Some(known.map_or_else(|| std::io::Error::from_raw_os_error(number).to_string(), |(_, why)| why.into()))

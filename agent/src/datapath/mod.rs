@@ -8,6 +8,7 @@ pub mod clsact;
 pub mod foreign;
 pub mod interface;
 pub mod link;
+pub mod others;
 pub mod pins;
 mod route;
 
@@ -21,6 +22,7 @@ pub mod state;
 
 pub mod timed;
 pub mod traced;
+pub mod trial;
 pub mod verify;
 
 pub use self::{error::DatapathError, pins::Pins};

@@ -173,13 +173,19 @@ impl Pins {
         }
     }
 
+    /// The maps whose pins are not there.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        SHARED_MAPS.into_iter().filter(|name| !self.map(name).exists()).collect()
+    }
+
     /// Pins the maps again whose pins were removed, as long as a pinned program still has them; their names.
     ///
     /// # Errors
     /// The kernel does not say, or can't pin.
     pub fn mend(&self) -> Result<Vec<&'static str>, DatapathError> {
         let is_missing = |name: &&'static str| !self.map(name).exists();
-        let missing: Vec<_> = SHARED_MAPS.into_iter().filter(is_missing).collect();
+        let missing = self.missing();
         let mut mended = Vec::new();
         if missing.is_empty() {
             return Ok(mended);

@@ -181,6 +181,9 @@ fn attached(
     };
     let off = |why: String| Ok(Err(Standing::Off(why)));
     let Ok(index) = interface::index(name) else { return off("the interface is missing".into()) };
+    if interface::ensure_ethernet(name).is_err() {
+        return off("no Ethernet header".into());
+    }
     let path = pins.link(name, hook);
     let facts = match link::open(&path)? {
         Some(open) => Some(link::facts(&path, &open)?),

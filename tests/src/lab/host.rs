@@ -1,8 +1,16 @@
 //! A host: a network namespace with interfaces, in which commands and servers run.
 
-use std::{ffi::OsStr, fs, process::Command, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::Path,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, setns};
 
 use super::{Lab, PATIENCE, Server, interface::Interface, process, process::Output};
 
@@ -195,6 +203,24 @@ impl Host {
         let mut command = process::command(["ip", "netns", "exec", &self.namespace()])?;
         command.args(["setpriv", "--pdeathsig", "KILL", "--"]).args(words).env("PATH", process::path());
         Ok(command)
+    }
+
+    /// Does something on a thread of its own that is in the host: its sockets, and what it reads in
+    /// `/proc/thread-self/net`, are the host's.
+    ///
+    /// # Errors
+    /// The thread can't get in, or `work` fails.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let path = Path::new("/run/netns").join(self.namespace());
+        let namespace = File::open(&path).with_context(|| format!("can't open {}", path.display()))?;
+        let inside = move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).context("can't enter the namespace")?;
+            work()
+        };
+        match thread::scope(|scope| scope.spawn(inside).join()) {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
     /// Whether a socket of the host listens on this port.

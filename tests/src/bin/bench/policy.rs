@@ -1,7 +1,9 @@
-//! Policies of any number of rules, each with a peer of its own; the last ones are those that the frames ask for.
+//! Policies of any number of rules, each with a port and a peer of its own; the last ones are those that the frames ask
+//! for. The same rules for every filter.
 
 use std::{
     fmt::{Display, Write as _},
+    net::{Ipv4Addr, Ipv6Addr},
     time::{Duration, Instant},
 };
 
@@ -19,14 +21,38 @@ pub(crate) const OPEN: u16 = 443;
 pub(crate) const LISTED: u16 = 444;
 /// Nobody documents it.
 pub(crate) const CLOSED: u16 = 23;
+/// Any peer may use it over UDP.
+pub(crate) const OPEN_UDP: u16 = 5_000;
 
 /// What every host file begins with.
 pub(crate) const HEAD: &str = "[host]\nname = \"bench\"\naddresses = [\"192.0.2.10\", \"2001:db8:1::10\"]\n";
 const TICKS_PER_SECOND: u64 = 250;
 
-/// The tables of `rules` rules, and how long they took from text.
-pub(crate) fn image(rules: usize) -> Result<(Image, Duration)> {
-    compile(&text(rules))
+/// A rule that no frame asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    /// TCP.
+    pub(crate) port: usize,
+    /// For this peer.
+    pub(crate) v4: Ipv4Addr,
+    /// And for this one.
+    pub(crate) v6: Ipv6Addr,
+}
+
+/// So many of them; two or three more are for the frames.
+pub(crate) fn rules(count: usize) -> impl Iterator<Item = Rule> {
+    let first = u128::from(Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, 0));
+    (0..count.saturating_sub(2)).zip(1_u128..).map(move |(rule, number)| Rule {
+        port: 1_024 + rule % 50_000,
+        // Every address of a documentation network occurs, as often as the count makes it.
+        v4: Ipv4Addr::from(0xc633_6400 + u32::try_from(rule % 250).unwrap_or(0)),
+        v6: Ipv6Addr::from(first + number),
+    })
+}
+
+/// The tables of `count` rules, and how long they took from text.
+pub(crate) fn image(count: usize) -> Result<(Image, Duration)> {
+    compile(&text(HEAD, count))
 }
 
 /// The tables of a host file, and how long they took from its text.
@@ -40,24 +66,23 @@ pub(crate) fn compile(text: &str) -> Result<(Image, Duration)> {
     Ok((image, begun.elapsed()))
 }
 
-fn text(rules: usize) -> String {
-    let mut text = HEAD.to_owned();
-    for rule in 0..rules.saturating_sub(2) {
-        let port = 1_024 + rule % 50_000;
-        let v4 = format!("198.51.100.{}", rule % 250);
-        let v6 = format!("2001:db8:{:x}::{:x}", 0x100 + rule / 0xffff, rule % 0xffff + 1);
-        allow(&mut text, &format!("R-{rule}"), port, &format!("[\"{v4}\", \"{v6}\"]"));
+/// A host file.
+pub(crate) fn text(head: &str, count: usize) -> String {
+    let mut text = head.to_owned();
+    for (number, Rule { port, v4, v6 }) in rules(count).enumerate() {
+        allow(&mut text, &format!("R-{number}"), "tcp", port, &format!("[\"{v4}\", \"{v6}\"]"));
     }
-    allow(&mut text, "OPEN", OPEN, "\"any\"");
-    allow(&mut text, "LISTED", LISTED, "[\"198.51.100.7\", \"203.0.113.0/24\", \"2001:db8:9::/64\"]");
+    allow(&mut text, "OPEN", "tcp", OPEN, "\"any\"");
+    allow(&mut text, "OPEN-UDP", "udp", OPEN_UDP, "\"any\"");
+    allow(&mut text, "LISTED", "tcp", LISTED, "[\"198.51.100.7\", \"203.0.113.0/24\", \"2001:db8:9::/64\"]");
     text
 }
 
 /// Adds a flow.
-pub(crate) fn allow(text: &mut String, id: &str, port: impl Display, peers: &str) {
+pub(crate) fn allow(text: &mut String, id: &str, protocol: &str, port: impl Display, peers: &str) {
     let entry = format!(
-        "[[allow]]\nid = \"{id}\"\ndirection = \"ingress\"\nprotocol = \"tcp\"\nport = {port}\npeers = {peers}\n\
-         reason = \"benchmark\"\n"
+        "[[allow]]\nid = \"{id}\"\ndirection = \"ingress\"\nprotocol = \"{protocol}\"\nport = {port}\n\
+         peers = {peers}\nreason = \"benchmark\"\n"
     );
     // A string takes everything.
     let _written = text.write_str(&entry);

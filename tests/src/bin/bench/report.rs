@@ -1,146 +1,98 @@
-//! What was measured: medians of ratios, beside medians of times.
+//! All that a run measured, for people and for programs.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use portreeve::datapath::timed::Timing;
+use anyhow::Result;
 use serde::Serialize;
 
-use super::compile::Compiled;
+use crate::{
+    change, flood,
+    goal::{self, Goal},
+    live,
+    machine::Machine,
+    stack, testrun,
+};
 
-/// What a figure is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Row {
-    /// `xdp` or `tc`.
-    pub(crate) hook: &'static str,
-    /// Which packet.
-    pub(crate) work: &'static str,
-    /// `IPv4` or `IPv6`.
-    pub(crate) family: &'static str,
-    /// Rules in force.
-    pub(crate) rules: usize,
-}
-
-/// All figures of a run.
-#[derive(Default)]
+/// What each part found, as far as it was wanted.
 pub(crate) struct Report {
-    rows: BTreeMap<Row, Vec<(f64, f64)>>,
-    compiled: Vec<(usize, Duration)>,
-    beside: Vec<Compiled>,
-    reads: Vec<Duration>,
-    verified: BTreeMap<Timing, u32>,
-}
-
-/// One row of the JSON file.
-#[derive(Serialize)]
-pub(crate) struct Figure {
-    #[serde(flatten)]
-    row: Row,
-    /// Median, nanoseconds.
-    ns: f64,
-    /// Median of the ratios to the empty program in the same round.
-    ratio: f64,
-    rounds: usize,
+    machine: Machine,
+    /// Programs by test run.
+    pub(crate) testrun: Option<testrun::Report>,
+    /// Frames over a veth pair.
+    pub(crate) live: Option<live::Report>,
+    /// Throughput and connections a second.
+    pub(crate) stack: Option<stack::Report>,
+    /// Floods.
+    pub(crate) flood: Option<flood::Report>,
+    /// Changes and counters.
+    pub(crate) change: Option<change::Figures>,
 }
 
 /// The JSON file.
 #[derive(Serialize)]
-pub(crate) struct Figures {
-    rows: Vec<Figure>,
-    /// Rules and milliseconds from text to tables.
-    compiled: Vec<(usize, f64)>,
-    /// 10,000 flows with 10,000 prefixes from text, beside `nft` checking the same.
-    beside: Vec<Compiled>,
-    /// Milliseconds to read all counters of the ports, of drops and of would-drops.
-    read_ports: f64,
-    /// Instructions that the verifier followed.
-    verified: BTreeMap<String, u32>,
+pub(crate) struct Figures<'a> {
+    machine: &'a Machine,
+    test_run: Option<testrun::Figures>,
+    live: Option<Vec<live::Figure>>,
+    stack: Option<Vec<stack::Figure>>,
+    flood: Option<&'a flood::Report>,
+    change: Option<&'a change::Figures>,
+    goals: Vec<Goal>,
 }
 
 impl Report {
-    /// A program's mean and that of the empty one beside it.
-    pub(crate) fn time(&mut self, row: Row, mean: Duration, floor: Duration) {
-        self.rows.entry(row).or_default().push((nanoseconds(mean), nanoseconds(floor)));
+    /// Nothing yet.
+    pub(crate) const fn new(machine: Machine) -> Self {
+        Self { machine, testrun: None, live: None, stack: None, flood: None, change: None }
     }
 
-    /// How long a policy took from text to tables.
-    pub(crate) fn compiled(&mut self, rules: usize, took: Duration) {
-        self.compiled.push((rules, took));
+    /// The run is over.
+    pub(crate) fn end(self) -> Result<Self> {
+        Ok(Self { machine: self.machine.end()?, ..self })
     }
 
-    /// Who compiled many flows, and how.
-    pub(crate) fn beside(&mut self, compiled: Vec<Compiled>) {
-        self.beside = compiled;
-    }
-
-    /// How long reading all counters of the ports took: 262,144 of drops and as many of would-drops, on each CPU.
-    pub(crate) fn read(&mut self, took: Duration) {
-        self.reads.push(took);
-    }
-
-    fn read_milliseconds(&self) -> f64 {
-        median(self.reads.iter().map(|took| took.as_secs_f64() * 1e3))
-    }
-
-    /// Instructions that the verifier followed.
-    pub(crate) fn verified(&mut self, timing: Timing, instructions: u32) {
-        self.verified.insert(timing, instructions);
-    }
-
-    /// As tables, for people.
+    /// As tables.
     pub(crate) fn print(&self) {
-        println!("{:<5} {:<38} {:<5} {:>7} {:>8} {:>8}", "hook", "packet", "", "rules", "ns", "x empty");
-        for Figure { row, ns, ratio, rounds: _ } in self.figures() {
-            let Row { hook, work, family, rules } = row;
-            println!("{hook:<5} {work:<38} {family:<5} {rules:>7} {ns:>8.0} {ratio:>8.2}");
+        let Self { machine, testrun, live, stack, flood, change } = self;
+        if let Some(part) = testrun {
+            part.print();
         }
-        println!();
-        for (rules, took) in &self.compiled {
-            println!("{rules} rules from text to tables: {:.1} ms", took.as_secs_f64() * 1e3);
+        if let Some(part) = live {
+            part.print();
         }
-        for Compiled { by, milliseconds, peak_mebibytes } in &self.beside {
-            println!(
-                "10000 flows with 10000 prefixes, {by}: {milliseconds:.1} ms, peak {peak_mebibytes:.1} MiB"
-            );
+        if let Some(part) = stack {
+            part.print();
         }
-        println!(
-            "all counters of the ports, drops and would-drops, read in {:.2} ms",
-            self.read_milliseconds()
-        );
-        for (timing, instructions) in &self.verified {
-            println!("{timing:?}: the verifier followed {instructions} instructions");
+        if let Some(part) = flood {
+            part.print();
         }
+        if let Some(part) = change {
+            part.print();
+        }
+        goal::print(&self.goals());
+        machine.print();
     }
 
-    /// As figures, for programs.
-    pub(crate) fn json(&self) -> Figures {
-        let compiled = self.compiled.iter().map(|(rules, took)| (*rules, took.as_secs_f64() * 1e3));
-        let verified = self.verified.iter().map(|(timing, count)| (format!("{timing:?}"), *count));
+    /// For programs.
+    pub(crate) fn json(&self) -> Figures<'_> {
+        let Self { machine, testrun, live, stack, flood, change } = self;
         Figures {
-            rows: self.figures().collect(),
-            compiled: compiled.collect(),
-            beside: self.beside.clone(),
-            read_ports: self.read_milliseconds(),
-            verified: verified.collect(),
+            machine,
+            test_run: testrun.as_ref().map(testrun::Report::json),
+            live: live.as_ref().map(live::Report::figures),
+            stack: stack.as_ref().map(stack::Report::figures),
+            flood: flood.as_ref(),
+            change: change.as_ref(),
+            goals: self.goals(),
         }
     }
 
-    fn figures(&self) -> impl Iterator<Item = Figure> {
-        self.rows.iter().map(|(row, times)| Figure {
-            row: *row,
-            ns: median(times.iter().map(|(mean, _)| *mean)),
-            ratio: median(times.iter().map(|(mean, floor)| mean / floor)),
-            rounds: times.len(),
-        })
+    fn goals(&self) -> Vec<Goal> {
+        let Self { machine: _, testrun, live, stack, flood, change } = self;
+        let mut goals = Vec::new();
+        goals.extend(testrun.iter().flat_map(testrun::Report::goals));
+        goals.extend(live.iter().flat_map(live::Report::goals));
+        goals.extend(stack.iter().flat_map(stack::Report::goals));
+        goals.extend(flood.iter().flat_map(flood::Report::goals));
+        goals.extend(change.iter().flat_map(change::Figures::goals));
+        goals
     }
-}
-
-fn nanoseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e9
-}
-
-/// Of at least one value.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

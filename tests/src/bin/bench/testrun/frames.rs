@@ -3,7 +3,7 @@
 use anyhow::Result;
 use etherparse::PacketBuilder;
 
-use super::policy::{CLOSED, LISTED, OPEN};
+use crate::policy::{CLOSED, LISTED, OPEN, OPEN_UDP};
 
 /// A TCP segment's flags and numbers.
 #[derive(Clone, Copy)]
@@ -55,23 +55,46 @@ pub(crate) struct Frames {
 
 /// The frames of a family.
 pub(crate) fn frames(family: Family) -> Result<Frames> {
-    let syn = Segment { syn: true, sequence: 100, acknowledgement: None };
-    let answer = Segment { syn: true, sequence: 500, acknowledgement: Some(101) };
-    let data = Segment { syn: false, sequence: 101, acknowledgement: Some(501) };
     Ok(Frames {
-        undocumented: ingress(family, 7, 40_000, CLOSED, syn)?,
-        wrong_peer: ingress(family, 8, 40_000, LISTED, syn)?,
-        established: ingress(family, 7, 40_000, OPEN, data)?,
-        stateless: ingress(family, 7, 40_001, OPEN, data)?,
-        new_open: ingress(family, 7, 40_002, OPEN, syn)?,
-        new_listed: ingress(family, 7, 40_003, LISTED, syn)?,
-        handshake: [
-            ingress(family, 7, 40_000, OPEN, syn)?,
-            egress(family, 7, OPEN, 40_000, answer)?,
-            ingress(family, 7, 40_000, OPEN, data)?,
-        ],
+        undocumented: ingress(family, 7, 40_000, CLOSED, SYN)?,
+        wrong_peer: ingress(family, 8, 40_000, LISTED, SYN)?,
+        established: ingress(family, 7, 40_000, OPEN, DATA)?,
+        stateless: ingress(family, 7, 40_001, OPEN, DATA)?,
+        new_open: ingress(family, 7, 40_002, OPEN, SYN)?,
+        new_listed: ingress(family, 7, 40_003, LISTED, SYN)?,
+        handshake: handshake(family, 40_000)?,
     })
 }
+
+/// SYN, SYN-ACK (which leaves) and acknowledgement of a connection from this port.
+pub(crate) fn handshake(family: Family, from: u16) -> Result<[Vec<u8>; 3]> {
+    Ok([
+        ingress(family, 7, from, OPEN, SYN)?,
+        egress(family, 7, OPEN, from, ANSWER)?,
+        ingress(family, 7, from, OPEN, DATA)?,
+    ])
+}
+
+/// A SYN at an open port, whose source's last word and port are to be forged.
+pub(crate) fn flood() -> Result<Vec<u8>> {
+    let source = [0x20, 0x01, 0x0d, 0xb8, 0x0b, 0xad, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    write(builder.ipv6(source, OWN_V6, 64), 1_024, OPEN, SYN)
+}
+
+/// A datagram that any peer may send.
+pub(crate) fn datagram() -> Result<Vec<u8>> {
+    let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    let udp = builder.ipv4([198, 51, 100, 7], OWN_V4, 64).udp(40_000, OPEN_UDP);
+    let payload = [0; 18];
+    let mut frame = Vec::with_capacity(udp.size(payload.len()));
+    udp.write(&mut frame, &payload)?;
+    Ok(frame)
+}
+
+const SYN: Segment = Segment { syn: true, sequence: 100, acknowledgement: None };
+const ANSWER: Segment = Segment { syn: true, sequence: 500, acknowledgement: Some(101) };
+const DATA: Segment = Segment { syn: false, sequence: 101, acknowledgement: Some(501) };
 
 fn ingress(family: Family, peer: u8, from: u16, to: u16, segment: Segment) -> Result<Vec<u8>> {
     let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);

@@ -14,10 +14,12 @@ use clap::ValueEnum;
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::Serialize;
 
-use super::{policy, report::median};
+use crate::{goal::median, policy};
 
 /// Flows, and prefixes: one a flow.
 const FLOWS: u32 = 10_000;
+/// Of a flow with many.
+const PEERS: u32 = 100;
 /// An odd number of runs has a median.
 const RUNS: usize = 5;
 
@@ -84,7 +86,7 @@ fn apart(by: Compiler) -> Result<(f64, f64)> {
 pub(crate) fn one(by: Compiler) -> Result<()> {
     let (milliseconds, who) = match by {
         Compiler::Portreeve => (portreeve()?, UsageWho::RUSAGE_SELF),
-        Compiler::NftSet => (nft(&set())?, UsageWho::RUSAGE_CHILDREN),
+        Compiler::NftSet => (nft(&set(0))?, UsageWho::RUSAGE_CHILDREN),
         Compiler::NftRules => (nft(&rules())?, UsageWho::RUSAGE_CHILDREN),
     };
     // Linux counts in kibibytes (getrusage(2)).
@@ -93,26 +95,45 @@ pub(crate) fn one(by: Compiler) -> Result<()> {
     Ok(())
 }
 
+/// A port and a peer.
 fn flow(number: u32) -> (u32, Ipv6Addr) {
     let first = u128::from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0));
     (1_024 + number % 50_000, Ipv6Addr::from(first + u128::from(number) * 7))
 }
 
-fn portreeve() -> Result<f64> {
-    let mut text = policy::HEAD.to_owned();
-    for number in 0..FLOWS {
+/// A host file with a flow for each port and peer; `first` makes it differ.
+pub(super) fn flows(head: &str, first: u32) -> String {
+    let mut text = head.to_owned();
+    for number in first..first + FLOWS {
         let (port, address) = flow(number);
-        policy::allow(&mut text, &format!("R-{number}"), port, &format!("[\"{address}\"]"));
+        policy::allow(&mut text, &format!("R-{number}"), "tcp", port, &format!("[\"{address}\"]"));
     }
-    let (image, took) = policy::compile(&text)?;
+    text
+}
+
+/// A host file with as many pairs of ports and peers, in flows with a hundred peers each: what a set is.
+pub(super) fn grouped(head: &str, first: u32) -> String {
+    let mut text = head.to_owned();
+    for group in 0..FLOWS / PEERS {
+        let (port, _) = flow(first + group);
+        let peers = (0..PEERS).map(|peer| format!("\"{}\"", flow(first + group * PEERS + peer).1));
+        let peers = peers.collect::<Vec<_>>().join(", ");
+        policy::allow(&mut text, &format!("G-{group}"), "tcp", port, &format!("[{peers}]"));
+    }
+    text
+}
+
+fn portreeve() -> Result<f64> {
+    let (image, took) = policy::compile(&flows(policy::HEAD, 0))?;
     ensure!(image.flows.len() == FLOWS as usize, "{} flows", image.flows.len());
     Ok(took.as_secs_f64() * 1e3)
 }
 
-fn set() -> String {
+/// For `nft -f`: one set of ports and peers.
+pub(super) fn set(first: u32) -> String {
     let mut text =
         "table inet bench {\nset allowed {\ntype inet_service . ipv6_addr\nelements = {\n".to_owned();
-    for number in 0..FLOWS {
+    for number in first..first + FLOWS {
         let (port, address) = flow(number);
         // A string takes everything.
         let _written = writeln!(text, "{port} . {address},");

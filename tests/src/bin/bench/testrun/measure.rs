@@ -1,6 +1,6 @@
 //! One load of the object, timed in interleaved rounds: a slow phase of the machine meets all rows alike.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use anyhow::{Result, ensure};
 use portreeve::{
@@ -17,25 +17,31 @@ use super::{
     frames::{Family, Frames, frames},
     report::{Report, Row},
 };
+use crate::xdp_filter::XdpFilter;
 
 /// XDP's verdicts.
-const XDP_DROP: u32 = 1;
-const XDP_PASS: u32 = 2;
+pub(super) const XDP_DROP: u32 = 1;
+/// As above.
+pub(super) const XDP_PASS: u32 = 2;
 /// TC's.
 const TC_SHOT: u32 = 2;
-const TC_NEXT: u32 = u32::MAX;
-const SECRET: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344];
+/// As above.
+pub(super) const TC_NEXT: u32 = u32::MAX;
+/// Of the state tables.
+pub(super) const SECRET: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344];
 
 /// A loaded object with live connections, and what to time on it.
 pub(crate) struct Measure {
     timed: Timed,
+    filter: XdpFilter,
     rules: usize,
     families: Vec<(Family, Frames)>,
 }
 
 impl Measure {
     /// Loads the programs and completes a handshake in each family.
-    pub(crate) fn load(image: &Image, rules: usize) -> Result<Self> {
+    pub(crate) fn load(image: &Image, rules: usize, pins: &Path) -> Result<Self> {
+        let filter = XdpFilter::load(rules, pins)?;
         let timed = Timed::load(&Tables::from(image), SECRET, Sets::of(&StateLimits::default()))?;
         let mut families = Vec::new();
         for family in Family::ALL {
@@ -53,7 +59,7 @@ impl Measure {
             );
             families.push((family, frames));
         }
-        Ok(Self { timed, rules, families })
+        Ok(Self { timed, filter, rules, families })
     }
 
     /// Times every row once a round, each beside the empty program of its hook.
@@ -98,22 +104,37 @@ impl Measure {
                 (_, false) => TC_SHOT,
             };
             ensure!(run.returned == expected, "{work}, {}, {hook}: returned {}", family.name(), run.returned);
-            let row = Row { hook, work, family: family.name(), rules: self.rules };
+            let row = Row { hook, by: "portreeve", work, family: family.name(), rules: self.rules };
             report.time(row, run.mean, floor.mean);
+        }
+        if [UNDOCUMENTED, ESTABLISHED].contains(&work) {
+            let floor = self.timed.run(Timing::EmptyXdp, frame, repeat)?;
+            let (mean, returned) = self.filter.run(frame, repeat)?;
+            let expected = if passes { XDP_PASS } else { XDP_DROP };
+            ensure!(returned == expected, "{work}, {}, xdp-filter: returned {returned}", family.name());
+            let row = Row { hook: "xdp", by: "xdp-filter", work, family: family.name(), rules: self.rules };
+            report.time(row, mean, floor.mean);
         }
         Ok(())
     }
 }
 
+/// Works that goals are about.
+pub(super) const UNDOCUMENTED: &str = "undocumented port, dropped";
+/// As above.
+pub(super) const ESTABLISHED: &str = "established, passed";
+/// As above.
+pub(super) const LISTED: &str = "new flow, listed peer, state written";
+
 fn works(frames: &Frames) -> [(&'static str, &[u8], bool); 6] {
     let Frames { undocumented, wrong_peer, established, stateless, new_open, new_listed, handshake: _ } =
         frames;
     [
-        ("undocumented port, dropped", undocumented, false),
+        (UNDOCUMENTED, undocumented, false),
         ("wrong peer, dropped", wrong_peer, false),
         ("no connection, dropped", stateless, false),
-        ("established, passed", established, true),
+        (ESTABLISHED, established, true),
         ("new flow, any peer, state written", new_open, true),
-        ("new flow, listed peer, state written", new_listed, true),
+        (LISTED, new_listed, true),
     ]
 }
