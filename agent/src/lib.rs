@@ -18,3 +18,4 @@ mod crash;
 
 pub mod daemon;
 pub mod drift;
+pub mod preflight;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use portreeve::cli::{
-    Cli, Command, FAILED, apply, check, completions, confirm, drift, drops, explain, flows, man, modes,
-    output, packs, plan, replay, rules, run, status, top,
+    Cli, Command, apply, check, completions, confirm, drift, drops, explain, flows, man, modes, output,
+    packs, plan, preflight, replay, rules, run, status, top,
 };
 
 fn main() -> ExitCode {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => rules::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Replay(args) => replay::run(&global, &args),
+        Command::Preflight(args) => preflight::run(&global, &args),
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
         Command::Flows(args) => flows::run(&global, &args),
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         let report = error.report().cloned();
+        let code = error.code();
         output::show_failure(&format!("{:#}", anyhow::Error::new(error)), report.as_ref(), json);
-        ExitCode::from(FAILED)
+        ExitCode::from(code)
     })
 }

@@ -214,6 +214,10 @@ fn protocols_have_words() {
     {
         expect(&allow(number), (4, 12), "can't be allowed by number", word);
     }
+    // Their packets are judged by what stands behind the header, so such a rule would allow nothing.
+    for number in ["0", "43", "44", "60", "135", "139", "140"] {
+        expect(&allow(number), (4, 12), "can't be allowed by number", "extension header");
+    }
     expect(&allow("256"), (4, 12), "can't be allowed by number", "0 to 255");
     expect(&allow("\"tpc\""), (4, 12), "unknown protocol `tpc`", "did you mean `tcp`?");
     expect(&allow("\"tcp\""), (4, 12), "tcp needs a `port`", "8000-8010");

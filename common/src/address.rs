@@ -20,6 +20,11 @@ impl Address {
     /// `::`, which no table holds.
     pub const UNSPECIFIED: Self = Self { words: [0, 0] };
 
+    /// 0.0.0.0: a host that has no address yet.
+    pub(crate) const NOBODY_V4: Self = Self::v4([0; 4]);
+    /// All DHCP servers and relays of a link (RFC 8415, section 7.1).
+    pub(crate) const ALL_DHCP_SERVERS: Self = Self::v6([0xff, 2, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 2]);
+
     /// From the four bytes of an IPv4 header.
     #[inline(always)]
     #[must_use]
@@ -101,6 +106,14 @@ impl Address {
     #[must_use]
     pub const fn is_limited_broadcast(&self) -> bool {
         let all = Self::v4([0xff; 4]);
+        self.words[0] == all.words[0] && self.words[1] == all.words[1]
+    }
+
+    /// ff02::1:2.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn is_all_dhcp_servers(&self) -> bool {
+        let all = Self::ALL_DHCP_SERVERS;
         self.words[0] == all.words[0] && self.words[1] == all.words[1]
     }
 

@@ -36,6 +36,8 @@ impl Clause {
     const GROUP: u16 = 2;
     /// No other clause of the service follows.
     const LAST: u16 = 1 << 8;
+    /// It is for whom the service's roles, which are only observed, don't name.
+    const OBSERVED: u16 = 1 << 9;
 
     /// `source_port`, `control_port`: 0 where there is none; `class`: nobody, anybody or numbered.
     #[must_use]
@@ -52,6 +54,19 @@ impl Clause {
     #[must_use]
     pub const fn last(self) -> Self {
         Self { kind: self.kind | Self::LAST, ..self }
+    }
+
+    /// For those whom enforcing would drop.
+    #[must_use]
+    pub const fn observed(self) -> Self {
+        Self { kind: self.kind | Self::OBSERVED, ..self }
+    }
+
+    /// Whether enforcing would drop what it lets pass.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_observed(&self) -> bool {
+        self.kind & Self::OBSERVED != 0
     }
 
     /// Whether no other one of the service follows.
@@ -120,6 +135,8 @@ mod tests {
         let Clause { group, source_port, control_port, class, kind } = clause;
         assert_eq!((group, source_port, control_port, class, kind), (GROUP, 20, 21, 7, 0x102));
         assert_eq!(clause.class(), Class::numbered(7));
+        let Clause { kind, .. } = clause.observed();
+        assert_eq!((kind, clause.is_observed(), clause.observed().is_observed()), (0x302, false, true));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub const TALKER_WAYS: usize = 4;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
-    /// An answered flow found the established table full, and stayed embryonic.
+    /// An answered flow found the established table full, or what it may have of it, and stayed embryonic.
     EstablishedFull = 0,
     /// A flow that waited for its answer was pushed out by a newer one.
     EmbryonicPushedOut = 1,
@@ -203,13 +203,14 @@ impl TalkerKey {
         self.what != 0
     }
 
-    /// The set to look in.
+    /// The set to look in. Secret factors: who doesn't know them can't aim at the set that would show him.
     #[inline(always)]
     #[must_use]
-    pub const fn set(&self) -> u32 {
+    pub const fn set(&self, secret: &[u64; 2]) -> u32 {
         let [high, low] = self.peer.words();
-        // One multiplication: its upper bits depend on all that is below them.
-        let mixed = (low ^ high ^ self.what << 16).wrapping_mul(crate::hash::MULTIPLIERS[0]);
+        let [first, second] = [secret[0] | 1, secret[1] | 1];
+        let mixed = low.wrapping_mul(first).wrapping_add(self.what.wrapping_mul(second));
+        let mixed = mixed.wrapping_add(high.wrapping_mul(first.rotate_left(32) ^ second));
         (mixed >> (64 - TALKER_SETS.trailing_zeros())) as u32
     }
 }
@@ -290,5 +291,21 @@ mod tests {
         let key = TalkerKey::new(peer, 23, protocol::TCP, Direction::Egress, Mode::Observe.would(), 25);
         assert_eq!((key.direction(), key.mode()), (Direction::Egress, Mode::Observe));
         assert_eq!((key.reason(), key.is_present()), (Some(Reason::WrongPeer), true));
+    }
+
+    #[test]
+    fn talkers_spread_and_nobody_knows_where() {
+        let key = |port| {
+            let peer = Address::v4([198, 51, 100, port as u8]);
+            TalkerKey::new(peer, port, protocol::TCP, Direction::Ingress, 0, 24)
+        };
+        let secrets = [[0x5eed_0f0f_1234_9876, 0xcafe_4321_8888_1111], [1 << 40 | 77, 0x1357_9bdf_0246_8ace]];
+        for secret in secrets {
+            let mut load = [0u32; TALKER_SETS as usize];
+            (0..16_384).for_each(|port| load[key(port).set(&secret) as usize] += 1);
+            assert!(load.iter().all(|count| *count < 128), "{:?}", load.iter().max());
+        }
+        let alike = (0..1_024).filter(|port| key(*port).set(&secrets[0]) == key(*port).set(&secrets[1]));
+        assert!(alike.count() < 32);
     }
 }

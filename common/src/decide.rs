@@ -7,6 +7,7 @@ mod link;
 
 mod fragment;
 
+mod dhcp;
 mod igmp;
 
 mod state;
@@ -20,13 +21,13 @@ pub(crate) use tcp::goes_on as tcp_goes_on;
 
 pub use clause::particular;
 pub use control::{Control, is_controlled, note};
+pub use dhcp::leases;
 pub use policy::{BROADCAST, GROUP, OWN, PROTECTED_SET, among, protects};
 
 use crate::{
     Direction, Reason, Tables,
     class::RuleId,
     parse::Fragment,
-    settings::flag,
     sight::{Part, Sight},
 };
 
@@ -34,7 +35,8 @@ use crate::{
 ///
 /// The reason in bits 16 to 23, the rule in bits 0 to 15, bit 24 where there is a rule, and within the core bit 25
 /// where the packet goes to many hosts. An open question, see `asks`, has a reason of its own number and the
-/// first clause in place of the rule; bit 26 says who begins the flow.
+/// first clause in place of the rule; bit 26 says who begins the flow. Bit 27: the packet passes because its role is only
+/// observed.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decision(u32);
@@ -43,6 +45,7 @@ impl Decision {
     const RULED: u32 = 1 << 24;
     const TO_MANY: u32 = 1 << 25;
     const EGRESS: u32 = 1 << 26;
+    const OBSERVED: u32 = 1 << 27;
     /// No reason's number, and no pass.
     const QUESTION: u32 = Reason::COUNT - 1;
 
@@ -90,6 +93,19 @@ impl Decision {
     #[inline(always)]
     const fn to_many(self) -> Self {
         Self(self.0 | Self::TO_MANY)
+    }
+
+    /// The same, for a packet that passes only because its role is observed: it counts as one that would be dropped.
+    #[inline(always)]
+    const fn observed(self) -> Self {
+        Self(self.0 | Self::OBSERVED)
+    }
+
+    /// Whether enforcing its role would drop it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_observed(self) -> bool {
+        self.0 & Self::OBSERVED != 0
     }
 
     /// A question in place of a verdict: what do the clauses from `first` on say of a flow that begins in `began`?
@@ -177,10 +193,13 @@ const MAX_QUESTIONS: usize = 2;
 
 /// Judges a packet by what was seen of it.
 ///
-/// What clauses say is asked for between two judgements, and not within one: in the kernel, functions that call functions
+/// DHCP is seen to before, and what clauses say is asked for between two judgements, not within one: in the kernel, functions that call functions
 /// would need more stack than there is.
 #[inline(always)]
 pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) -> Decision {
+    if matches!(sight.part, Part::Dhcp) && tables.leases(sight, direction) {
+        sight.judge(Reason::BaselineDhcp);
+    }
     let mut decision = tables.judge(sight, direction);
     for _ in 0..MAX_QUESTIONS {
         let Some((first, began)) = decision.question() else { break };
@@ -213,7 +232,6 @@ fn step<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<De
         Part::Judged => Ok(Decision::numbered(sight.judged())),
         Part::Link => Ok(link::judge(sight.headers.ethertype, tables).into()),
         Part::Follows => Ok(fragment::later(&sight.headers, direction, tables)),
-        Part::Dhcp if tables.settings().has(flag::DHCP) => Ok(Reason::BaselineDhcp.into()),
         Part::Igmp => igmp::judge(sight, direction, tables),
         Part::Message => Err(Reason::NoRule.into()),
         Part::Dhcp | Part::Begins | Part::GoesOn | Part::Sends | Part::Answers | Part::Reports => {

@@ -7,7 +7,7 @@ use crate::{Address, Service, direction::Direction, hash, number::protocol, sett
 /// Five words: local address, remote address, then the local port in bits 32 to 47, the remote port in bits 16 to
 /// 31, and the protocol in bits 0 to 7. Whole words keep the kernel programs from moving it about in odd pieces.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     local: Address,
     remote: Address,
@@ -68,6 +68,21 @@ impl FlowKey {
         protocol: u8,
     ) -> Self {
         Self::new(local, remote, identifier, asks.index() as u16, protocol)
+    }
+
+    /// As it lies in the tables.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn words(&self) -> [u64; 5] {
+        let ([l0, l1], [r0, r1]) = (self.local.words(), self.remote.words());
+        [l0, l1, r0, r1, self.ports]
+    }
+
+    /// As above.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn from_words([l0, l1, r0, r1, ports]: [u64; 5]) -> Self {
+        Self { local: Address::from_words([l0, l1]), remote: Address::from_words([r0, r1]), ports }
     }
 
     /// The host's end.
@@ -146,6 +161,10 @@ mod mark {
     pub(super) const FIN_REMOTE: u64 = 8 << 32;
     /// A credible reset was the last packet.
     pub(super) const RESET: u64 = 16 << 32;
+    /// Met in its middle, and as yet the remote end's packets only.
+    pub(super) const MET_REMOTE: u64 = 32 << 32;
+    /// As above, the host's packets only.
+    pub(super) const MET_LOCAL: u64 = 64 << 32;
     /// Any sign of an end.
     pub(super) const ENDS: u64 = FIN_LOCAL | FIN_REMOTE | RESET;
     /// Which idle limit holds: see `Limits`.
@@ -183,6 +202,20 @@ impl FlowState {
         };
         let standing = kind << mark::KIND_SHIFT | marks | (generation as u64) << 16 | rule as u64;
         Self { seen: now, acknowledged: 0, standing }
+    }
+
+    /// As it lies in the tables.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn words(&self) -> [u64; 3] {
+        [self.seen, self.acknowledged, self.standing]
+    }
+
+    /// As above.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn from_words([seen, acknowledged, standing]: [u64; 3]) -> Self {
+        Self { seen, acknowledged, standing }
     }
 
     #[inline(always)]
@@ -254,6 +287,42 @@ impl FlowState {
         self.is(mark::ANSWERED)
     }
 
+    /// Met in its middle, by a packet that goes in `direction`: what the other end says of it is not known yet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn met(self, direction: Direction) -> Self {
+        self.marked(match direction {
+            Direction::Ingress => mark::MET_REMOTE,
+            Direction::Egress => mark::MET_LOCAL,
+        })
+    }
+
+    /// The direction of the packet by which it was met in its middle.
+    #[inline(always)]
+    #[must_use]
+    pub const fn met_by(&self) -> Option<Direction> {
+        if self.is(mark::MET_REMOTE) {
+            Some(Direction::Ingress)
+        } else if self.is(mark::MET_LOCAL) {
+            Some(Direction::Egress)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it is a TCP connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_tcp(&self) -> bool {
+        self.kind() == Limits::TCP
+    }
+
+    /// Which idle limit holds for it.
+    #[inline(always)]
+    const fn kind(&self) -> u64 {
+        self.standing >> mark::KIND_SHIFT & 3
+    }
+
     /// The end that sends in `direction` has acknowledged up to `number`; for a SYN-ACK: what the other end must
     /// acknowledge to complete the handshake.
     #[inline(always)]
@@ -314,7 +383,7 @@ impl FlowState {
     #[inline(always)]
     #[must_use]
     pub const fn lives(&self, limits: &Limits, now: u64) -> bool {
-        let kind = self.standing >> mark::KIND_SHIFT & 3;
+        let kind = self.kind();
         // Only TCP, whose kind is 0, ever closes.
         let kind = if self.is(mark::ENDS) { kind | (self.closing() * Limits::CLOSING) } else { kind };
         // A clock that runs behind another CPU's has not passed it.

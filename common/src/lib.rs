@@ -27,6 +27,7 @@ pub mod switch;
 
 pub mod counter;
 pub mod flow;
+pub mod seed;
 pub mod table;
 pub mod trace;
 

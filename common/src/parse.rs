@@ -62,6 +62,8 @@ pub enum Fragment {
     /// Not fragmented.
     #[default]
     Whole,
+    /// The only one of its datagram, which is whole (RFC 6946).
+    Only,
     /// The first of several: it has the transport header.
     First,
     /// A later one: it has no transport header.
@@ -146,6 +148,13 @@ impl Headers {
     #[must_use]
     pub const fn destination(&self, direction: Direction) -> Address {
         self.source(direction.opposite())
+    }
+
+    /// Whether it came as a fragment, be it the only one.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn was_fragmented(&self) -> bool {
+        !matches!(self.fragment, Fragment::Whole)
     }
 
     #[inline(always)]

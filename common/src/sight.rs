@@ -96,8 +96,9 @@ impl Sight {
         if matches!(self.part, Part::Reports) { &self.about } else { &self.headers.key }
     }
 
+    /// Nothing else has to be asked.
     #[inline(always)]
-    const fn judge(&mut self, reason: Reason) {
+    pub(crate) const fn judge(&mut self, reason: Reason) {
         self.part = Part::Judged;
         self.judged = reason as u8;
     }

@@ -105,8 +105,10 @@ impl Posture {
 pub struct Switch(u64);
 
 impl Switch {
-    /// A deadline counts in sixteens of ticks: 32 bits of them last for two years at 1,000 ticks a second.
+    /// A deadline counts in sixteens of ticks: 31 bits of them last for a year at 1,000 ticks a second.
     const DEADLINE_SHIFT: u32 = 4;
+    /// Set while a deadline runs: to ask for the sign of a word costs the kernel least.
+    const RUNS: u64 = 1 << 63;
 
     /// A posture that stays.
     #[must_use]
@@ -118,7 +120,7 @@ impl Switch {
     #[must_use]
     pub const fn until(current: Posture, previous: Posture, deadline: u64) -> Self {
         let deadline = (deadline >> Self::DEADLINE_SHIFT) + 1;
-        Self(Self::settled(current, previous).0 | deadline << 32)
+        Self(Self::settled(current, previous).0 | deadline << 32 | Self::RUNS)
     }
 
     /// Other postures, and the deadline as it is.
@@ -145,8 +147,7 @@ impl Switch {
     #[inline(always)]
     #[must_use]
     pub fn posture(self, now: impl FnOnce() -> u64) -> Posture {
-        let deadline = self.0 >> 32;
-        if deadline != 0 && now() >> Self::DEADLINE_SHIFT >= deadline {
+        if self.0.cast_signed() < 0 && now() >> Self::DEADLINE_SHIFT >= self.limit() {
             self.previous()
         } else {
             self.latest()
@@ -170,10 +171,13 @@ impl Switch {
     /// The first tick after the deadline, where one runs.
     #[must_use]
     pub const fn deadline(self) -> Option<u64> {
-        match self.0 >> 32 {
-            0 => None,
-            deadline => Some(deadline << Self::DEADLINE_SHIFT),
-        }
+        if self.0 & Self::RUNS == 0 { None } else { Some(self.limit() << Self::DEADLINE_SHIFT) }
+    }
+
+    /// The deadline as it is stored.
+    #[inline(always)]
+    const fn limit(self) -> u64 {
+        (self.0 & !Self::RUNS) >> 32
     }
 }
 

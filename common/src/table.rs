@@ -7,6 +7,9 @@ use crate::flow::{FlowKey, FlowState};
 
 /// Places of a set.
 pub const WAYS: usize = 8;
+/// Places of an established set that flows without connections may have: answered UDP and echo, which cost a sender nothing,
+/// never keep a TCP connection out.
+pub const OTHERS: usize = WAYS / 2;
 /// Sets of the established table with its default capacity of 65,536 flows.
 pub const ESTABLISHED_SETS: u32 = 1 << 13;
 /// Sets of the embryonic table at most by default, with room for 65,536 flows. A host file's default is a quarter: at

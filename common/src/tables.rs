@@ -83,6 +83,15 @@ pub trait Tables {
         decide::judge(sight, direction, self)
     }
 
+    /// Whether a packet of DHCP is this host's own matter, see [`decide::leases`]. In the kernel this is a function of its
+    /// own.
+    fn leases(&self, sight: &Sight, direction: Direction) -> bool
+    where
+        Self: Sized,
+    {
+        decide::leases(sight, direction, self)
+    }
+
     /// What a protected address is, see [`decide::protects`]. In the kernel this is a function of its own.
     fn protects(&self, address: &Address) -> u16
     where
@@ -113,9 +122,11 @@ pub trait Tables {
     /// Takes a flow out of both tables.
     fn end(&self, key: &FlowKey);
 
-    /// Whether a flow is established, and neither closes nor was reset. In the kernel this is a function of its own.
-    fn is_open(&self, key: &FlowKey) -> bool {
-        self.established(key, self.now()).is_some_and(|live| !live.state.is_closing())
+    /// The direction in which a flow began that is established, and neither closes nor was reset. In the kernel this is a
+    /// function of its own.
+    fn open(&self, key: &FlowKey) -> Option<Direction> {
+        let live = self.established(key, self.now())?;
+        if live.state.is_closing() { None } else { Some(live.state.began()) }
     }
 
     /// Keeps a control flow in mind, see [`decide::note`]. In the kernel this is a function of its own.

@@ -13,7 +13,7 @@ use portreeve_common::{
     counter::Happening,
     flow::{FlowKey, FlowState},
     settings::Limits,
-    table::{FlowEntry, FlowSet, Place, WAYS, position, with_tag},
+    table::{FlowEntry, FlowSet, OTHERS, Place, Tags, WAYS, position, with_tag},
     tables::Live,
 };
 
@@ -104,6 +104,13 @@ pub(crate) fn begin(key: &FlowKey, state: FlowState, limits: &Limits, now: u64) 
     portreeve_store(Which::Embryonic as u32, key, &state, limits, now);
 }
 
+/// Puts a flow into the established table that lives without that its beginning was seen; whether it is there.
+#[inline(always)]
+pub(crate) fn plant(key: &FlowKey, state: FlowState, limits: &Limits, now: u64) -> bool {
+    established(key, limits, now).is_some()
+        || portreeve_store(Which::Established as u32, key, &state, limits, now) == STORED
+}
+
 /// Moves a flow to the established table, if that has room.
 #[inline(always)]
 pub(crate) fn establish(key: &FlowKey, state: FlowState, limits: &Limits, now: u64) {
@@ -159,7 +166,14 @@ extern "C" fn portreeve_store(
         let lock = lock_of(set);
         // SAFETY: the lock lies in the same value that is written below; no helper is called before it is let go.
         unsafe { bpf_spin_lock(lock) };
-        let at = choose(set, which, place.tag, key, attempt >= 2, limits, now);
+        // SAFETY: as above, and the lock is held.
+        let tags = unsafe { (*set).tags };
+        let other = which == Which::Established && !state.is_tcp();
+        let at = if other && is_full_of_others(set, &tags, key, limits, now) {
+            WAYS
+        } else {
+            choose(set, which, place.tag, key, attempt >= 2, limits, now)
+        };
         if at < WAYS {
             write(set, at, place.tag, key, state);
         }
@@ -174,6 +188,29 @@ extern "C" fn portreeve_store(
     }
     maps::happened(Happening::EstablishedFull);
     0
+}
+
+/// Whether flows without connections that live have all the places of a set that they may have, and this one none of them.
+#[inline(always)]
+fn is_full_of_others(set: *mut FlowSet, tags: &Tags, key: &FlowKey, limits: &Limits, now: u64) -> bool {
+    let mut others = 0;
+    for at in 0..WAYS {
+        if tags[at / 4 & 1] >> (at % 4 * 16) & 0xffff == 0 {
+            continue;
+        }
+        let slot = entry(set, at);
+        // SAFETY: in a value of an array map whose lock is held; `entry` bounds the place.
+        let same = unsafe { (*slot).key == *key };
+        if same {
+            return false;
+        }
+        // SAFETY: as above.
+        let state = unsafe { (*slot).state };
+        if !state.is_tcp() && state.lives(limits, now) {
+            others += 1;
+        }
+    }
+    others >= OTHERS
 }
 
 /// The place to write to, or [`WAYS`]. A flow that is there is written over; so is, where others may be pushed out,

@@ -7,6 +7,7 @@ use aya_ebpf::{
 };
 use portreeve_common::{
     Direction, Sight, look, quick,
+    seed::{Seed, outcome},
     switch::{Posture, Switch},
 };
 
@@ -15,7 +16,7 @@ use crate::{
     frame::{Frame, Skb, Xdp},
     maps,
     record::{self, Counting},
-    tables::{KernelTables, Time, judge},
+    tables::{self, KernelTables, Time, judge},
 };
 
 /// Ingress on NICs with native XDP; frames in several buffers too.
@@ -65,6 +66,13 @@ pub(crate) fn asked_egress(ctx: TcContext) -> i32 {
 pub(crate) fn clock(_ctx: XdpContext) -> u32 {
     maps::tell_time(clock::ticks(), clock::nanoseconds());
     xdp_action::XDP_PASS
+}
+
+/// Puts a flow that lives already into its table, by test run; in place of a frame comes a [`Seed`].
+#[xdp]
+pub(crate) fn plant(ctx: XdpContext) -> u32 {
+    let Some(seed) = Seed::read(&Xdp::<ASKED>::of(ctx.ctx)) else { return xdp_action::XDP_ABORTED };
+    if tables::plant(&seed, clock::ticks()) { outcome::LIVES } else { outcome::FULL }
 }
 
 /// What the benchmark holds the others against.

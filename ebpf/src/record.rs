@@ -106,13 +106,13 @@ impl<F: Frame> Counting<'_, F> {
         let latest = unsafe { &raw mut (*page).latest };
         // SAFETY: as above.
         let known = unsafe { (*latest).key };
-        let now = clock::now(F::ASKED);
         if known == key {
             // SAFETY: as above.
             unsafe { (*latest).packets += packets };
-            // SAFETY: as above.
-            unsafe { (*latest).last = now };
+            // SAFETY: as above. The clock is read in each branch: a call makes the compiler store what it holds.
+            unsafe { (*latest).last = clock::now(F::ASKED) };
         } else {
+            let now = clock::now(F::ASKED);
             let ([high, low], what) = (key.peer().words(), key.what());
             portreeve_talk(latest, high, low, what | packets << 32, now);
         }
@@ -167,7 +167,7 @@ pub(crate) fn count<F: Frame>(
     let mut cgroup = 0;
     if matches!(direction, Direction::Egress) {
         how |= EGRESS;
-        if !decision.passes() {
+        if !decision.passes() || decision.is_observed() {
             let uid;
             (cgroup, uid) = frame.sender();
             how |= u64::from(uid) << 32;
@@ -196,7 +196,10 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
         clock::now(false)
     };
     let direction = if how & EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
-    let would = how / OBSERVED & 1;
+    // Of a role that is only observed: passes, and counts as what enforcing it would say.
+    let observed = decision.is_observed();
+    let would = how / OBSERVED & 1 | observed as u64;
+    let reason = if observed { Reason::WrongPeer as u8 } else { decision.number() };
     let weight = Weight { packets: weight >> 32, bytes: weight & 0xffff_ffff };
     if let Some(rule) = decision.rule() {
         flow(rule, decision.passes(), weight, now);
@@ -205,12 +208,12 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
     if decision.is(Reason::Established) {
         return 0;
     }
-    let slot = reason_slot(maps::interface(), would, direction, decision.number());
+    let slot = reason_slot(maps::interface(), would, direction, reason);
     if let Some(tally) = maps::REASONS.get_ptr_mut(slot) {
         weight.add_to(tally);
     }
     // Without an end there was no IP header to read: nobody to name.
-    if decision.passes() || !headers.is_ip() || headers.end == 0 {
+    if decision.passes() && !observed || !headers.is_ip() || headers.end == 0 {
         return 0;
     }
     if let Some(transport) = headers.transport() {
@@ -220,7 +223,7 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
         }
     }
     let peer = headers.key.remote();
-    let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, would, decision.number());
+    let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, would, reason);
     let uid = (how >> 32) as u32;
     add_talker(&Talker { cgroup, uid, ..Talker::new(key, weight.packets, now) });
     0
@@ -263,7 +266,7 @@ fn add_to_port(page: *mut PortPage, place: u32, weight: Weight) {
 /// One line for each peer, port and reason, the oldest line of a set giving way.
 #[inline(always)]
 fn add_talker(talker: &Talker) {
-    let Some(set) = maps::TALKERS.get_ptr_mut(talker.key.set()) else { return };
+    let Some(set) = maps::TALKERS.get_ptr_mut(talker.key.set(&maps::secret())) else { return };
     let set = set.cast::<Talker>();
     let mut oldest = (0, u64::MAX);
     for way in 0..TALKER_WAYS {

@@ -6,6 +6,7 @@ use portreeve_common::{
     clause::Clause,
     decide::{self, Control, decide},
     flow::{FlowKey, FlowState},
+    seed::Seed,
     service::Transport,
     settings::Settings,
     switch::Posture,
@@ -122,8 +123,16 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn is_open(&self, key: &FlowKey) -> bool {
-        portreeve_is_open(self.generation().into(), key, self.now()) != 0
+    fn leases(&self, sight: &Sight, direction: Direction) -> bool {
+        portreeve_leases(sight, direction.index(), self.generation().into(), self.now()) != 0
+    }
+
+    #[inline(always)]
+    fn open(&self, key: &FlowKey) -> Option<Direction> {
+        match portreeve_open(self.generation().into(), key, self.now()) {
+            0 => None,
+            began => Some(self::direction(began - 1)),
+        }
     }
 
     #[inline(always)]
@@ -197,6 +206,20 @@ pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, no
     decide(sight, direction, &KernelTables::at(generation.into(), now))
 }
 
+/// Plants a flow that lives already; whether there was room. It is judged again with its next packet: no generation is 0.
+#[inline(always)]
+pub(crate) fn plant(seed: &Seed, now: u64) -> bool {
+    let Seed { key, state } = *seed;
+    let tables = KernelTables::at(state.generation().into(), now);
+    let settings = tables.settings();
+    let began = state.began();
+    let planted = flows::plant(&key, state.under(state.rule(), 0).at(now), settings.limits(), now);
+    if planted && settings.controls(key.service(began).number) {
+        tables.note(&key, began);
+    }
+    planted
+}
+
 /// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
 /// through the parser. It takes plain words and memory only.
 #[inline(never)]
@@ -209,6 +232,19 @@ extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u
     // SAFETY: the verifier lets only memory of this size or null through.
     let sight = unsafe { &*sight };
     decide::judge(sight, self::direction(direction), &tables).word()
+}
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn portreeve_leases(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
+    let tables = KernelTables::at(generation, now);
+    if sight.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier lets only memory of this size or null through.
+    let sight = unsafe { &*sight };
+    decide::leases(sight, self::direction(direction), &tables).into()
 }
 
 const INTERNAL: Decision = Decision::plain(Reason::Internal);
@@ -267,17 +303,20 @@ extern "C" fn portreeve_note(generation: u32, began: u32, key: *const FlowKey, n
     0
 }
 
-/// As above.
+/// As above. 0, or one more than the direction's number.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_is_open(generation: u32, key: *const FlowKey, now: u64) -> u32 {
+extern "C" fn portreeve_open(generation: u32, key: *const FlowKey, now: u64) -> u32 {
     if key.is_null() {
         return 0;
     }
     // SAFETY: the verifier lets only memory of a key's size or null through.
     let key = unsafe { &*key };
     let live = KernelTables::at(generation, now).established(key, now);
-    live.is_some_and(|live| !live.state.is_closing()).into()
+    match live {
+        Some(live) if !live.state.is_closing() => live.state.began().index() + 1,
+        Some(_) | None => 0,
+    }
 }
 
 #[inline(always)]

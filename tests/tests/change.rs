@@ -19,6 +19,11 @@ const A: u16 = PORTS[0];
 const B: u16 = PORTS[1];
 const C: u16 = PORTS[2];
 
+/// It requires a page on 443, for the operator alone.
+const ROLE: &str = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\n\
+                    [role.peers]\ndns_servers = [\"192.0.2.30\"]\nntp_servers = [\"192.0.2.30\"]\n\
+                    ui_clients = [\"192.0.2.20\"]\niem = [\"192.0.2.30\"]\n";
+
 #[test]
 fn apply_confirm_and_rollback() -> Result<()> {
     for hook in HOOKS {
@@ -223,13 +228,16 @@ fn management_is_always_allowed_and_counted() -> Result<()> {
 #[test]
 fn enforce_is_refused_while_required_flows_would_be_cut() -> Result<()> {
     let gateway = Gateway::build("tc", TRAFFIC)?;
-    let text = gateway.policy("observe", &[A]);
-    let role = "[[role]]\npack = \"siemens-industrial-edge\"\nrole = \"ied\"\noptions = { offering = \"IEM OS\" }\n\
-                [role.peers]\ndns_servers = [\"192.0.2.30\"]\nntp_servers = [\"192.0.2.30\"]\n\
-                ui_clients = [\"192.0.2.20\"]\niem = [\"192.0.2.30\"]\n";
+    let (text, role) = (gateway.policy("observe", &[A]), ROLE);
     gateway.apply(&gateway.file("role.toml", &format!("{text}{role}"))?, &[])?.ok()?;
+    // A SYN that nobody follows up may be anybody's: it makes no reason.
+    ensure!(!gateway.reaches(&gateway.intruder, 443)?, "nothing serves the page yet");
+    gateway.agent.command(["enforce"])?.ok()?;
+    gateway.agent.command(["observe"])?.ok()?;
+    let page = gateway.edge.spawn([TRAFFIC, "serve", "0.0.0.0:443", "--seconds", "300"])?;
+    let _page = page.listening("tcp", 443)?;
     // The intruder's page is one that the document requires, for other peers.
-    gateway.reaches(&gateway.intruder, 443)?;
+    ensure!(gateway.reaches(&gateway.intruder, 443)?);
     let refused = gateway.agent.command(["enforce"])?.refused()?;
     println!("{}", refused.stderr);
     assert!(refused.stderr.contains("192.0.2.66") && refused.stderr.contains("--force"), "{refused}");
@@ -249,7 +257,83 @@ fn enforce_is_refused_while_required_flows_would_be_cut() -> Result<()> {
     gateway.reaches(&gateway.intruder, 443)?;
     gateway.agent.command(["enforce", "ingress"])?.refused()?;
     gateway.agent.command(["enforce", "--force"])?.ok()?;
+    // Who has looked into it begins a new observation, and needs no force.
+    gateway.agent.command(["observe"])?.ok()?;
+    gateway.reaches(&gateway.intruder, 443)?;
+    gateway.agent.command(["enforce"])?.refused()?;
+    time_until("a new observation has seen nothing", PATIENCE, || {
+        gateway.agent.command(["observe"])?.ok()?;
+        Ok(gateway.agent.command(["enforce"])?.success())
+    })?;
     assert_eq!(gateway.states()?, gateway.enforcing_states());
+    Ok(())
+}
+
+/// Forged SYNs, from 768 addresses to twenty ports each, so that the table of who forgets the first one.
+const CROWD: &str = "import socket,struct
+s=socket.socket(socket.AF_INET,socket.SOCK_RAW,socket.IPPROTO_RAW)
+def syn(source,port):
+  ip=struct.pack('!BBHHHBBH4s4s',0x45,0,40,0,0,64,6,0,source,bytes([192,0,2,10]))
+  s.sendto(ip+struct.pack('!HHIIBBHHH',40000,port,1,0,0x50,2,64000,0,0),('192.0.2.10',0))
+syn(bytes([203,0,113,7]),443)
+for port in range(500,520):
+  for net in ((192,0,2),(198,51,100),(203,0,113)):
+    for host in range(256):
+      if (net,host)!=((192,0,2),10): syn(bytes(net+(host,)),port)
+";
+
+#[test]
+fn who_was_forgotten_counts_as_unknown() -> Result<()> {
+    let gateway = Gateway::build("tc", TRAFFIC)?;
+    let text = gateway.policy("observe", &[A]) + ROLE;
+    gateway.apply(&gateway.file("role.toml", &text)?, &[])?.ok()?;
+    gateway.intruder.run(["python3", "-c", CROWD])?.ok()?;
+    let refused = gateway.agent.command(["enforce"])?.refused()?;
+    println!("{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("SIE-IED-03: ingress tcp 443 with peers that are no longer known (1 packets)"),
+        "{refused}"
+    );
+    gateway.agent.command(["observe"])?.ok()?;
+    gateway.agent.command(["enforce"])?.ok()?;
+    Ok(())
+}
+
+/// Generations have 14 bits: a flow that slept through all of them passed for one that the newest policy has judged.
+#[test]
+fn a_number_that_comes_round_again_lets_nothing_pass() -> Result<()> {
+    let gateway = Gateway::build("tc", TRAFFIC)?;
+    gateway.apply(&gateway.enforcing(&[A, B])?, &[])?.ok()?;
+    let target = format!("{EDGE}:{B}");
+    let talk = [
+        TRAFFIC,
+        "run",
+        &target,
+        "--connections",
+        "1",
+        "--rounds",
+        "2",
+        "--pause",
+        "20000",
+        "--seconds",
+        "60",
+    ];
+    let _talks = gateway.operator.spawn(talk)?;
+    time_until("the connection lives", PATIENCE, || {
+        Ok(gateway.json(&["status"])?["established"]["entries"].as_u64() > Some(0))
+    })?;
+    gateway.apply(&gateway.enforcing(&[A, B, C])?, &[])?.ok()?;
+    // As after 16,381 more changes.
+    let state = gateway.agent.state_dir().join("state.json");
+    let text = fs::read_to_string(&state)?;
+    ensure!(text.contains("\"generation\": 2,"), "{text}");
+    fs::write(&state, text.replace("\"generation\": 2,", "\"generation\": 16383,"))?;
+    gateway.apply(&gateway.enforcing(&[A])?, &[])?.ok()?;
+    assert_eq!(gateway.generation()?, 3, "1 is that of a live flow");
+    gateway.apply(&gateway.enforcing(&[A, C])?, &[])?.ok()?;
+    assert_eq!((gateway.generation()?, gateway.open()?), (4, vec![A, C]));
     Ok(())
 }
 

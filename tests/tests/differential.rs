@@ -113,7 +113,8 @@ struct Pair {
 
 impl Pair {
     fn new(image: &Image, native: bool) -> Result<Self> {
-        let sets = Sets::of(&StateLimits::default());
+        // So many that no set is full of flows without connections: the simulation's tables have no sets.
+        let sets = Sets::of(&StateLimits { established: 1 << 20, ..StateLimits::default() });
         let kernel = Traced::load(&Tables::from(image), [0x5eed, 0xcafe], sets)?;
         Ok(Self { user: Simulation::new(image.clone()), kernel, native })
     }

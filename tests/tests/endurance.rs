@@ -45,6 +45,7 @@ fn upgraded(gateway: &Gateway) -> Result<PathBuf> {
 fn policy(gateway: &Gateway, ports: &[u16]) -> Result<PathBuf> {
     let text = gateway.policy("enforce", ports);
     let text = text.replace("interfaces = [\"enp2s0\"]", &format!("interfaces = [\"enp2s0\", \"{SECOND}\"]"));
+    let text = text.replacen("[[allow]]", &format!("[baseline]\nping_from = [\"{OPERATOR}\"]\n[[allow]]"), 1);
     gateway.file(&format!("two-{}.toml", ports[1]), &text)
 }
 
@@ -64,7 +65,7 @@ fn endure(hook: &'static str, applies: u32) -> Result<()> {
     let files = [policy(&gateway, &[A, B])?, policy(&gateway, &[A, C])?];
     let agents = [gateway.agent.clone(), gateway.agent.with_program(&upgraded(&gateway)?)];
     gateway.apply(&files[0], &[])?.ok()?;
-    let pulse = Pulse::start(&gateway, TRAFFIC)?;
+    let pulse = Pulse::start(&gateway, TRAFFIC)?.with_ping(&gateway)?;
     let mut done = Done::default();
     let mut daemon = None;
     for n in 1..=applies {

@@ -40,13 +40,19 @@ type Line = (u64, Frame, Reason);
 
 /// Both the shared lines and the model say so.
 fn check(lines: &[Line]) {
+    check_adopting(0, lines);
+}
+
+/// The same, while connections that nobody saw begin are taken in.
+fn check_adopting(until: u64, lines: &[Line]) {
     let protected = PROTECTED.map(|text| text.parse::<IpNet>().expect("a prefix"));
     let catalogue = Catalogue::built_in().expect("the built-in packs");
     let policy: Policy =
         policy::compile("host.toml", HOST, &catalogue, date(2026, 11, 21)).expect("a valid host file");
     let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), 1_000).expect("an image");
-    let simulation = Simulation::new(image);
-    let mut model = Model::new(&policy, &protected, 0);
+    let mut simulation = Simulation::new(image);
+    simulation.adopt_until(until);
+    let mut model = Model::new(&policy, &protected, until);
     for (number, (at, frame, reason)) in lines.iter().enumerate() {
         let direction = if frame.sender == HOST_MAC { Direction::Egress } else { Direction::Ingress };
         simulation.set_now(*at);
@@ -68,6 +74,7 @@ fn back(flags: u8, sequence: u32, acknowledgment: u32) -> Frame {
     frame().from(PAGE).to(CLIENT).outbound().body(Body::Tcp { flags, sequence, acknowledgment })
 }
 
+const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
@@ -141,4 +148,58 @@ fn padding_quotes_nothing() {
     // The IP packet ends behind the quoted IP header, the frame behind the whole quote.
     error.flaws.length = Some(20 + 8 + 20);
     check(&[(0, ping, Reason::Rule), (1, error, Reason::IcmpUnrelated)]);
+}
+
+/// One forged acknowledgment in the adoption window took a place among the established flows, where nothing is pushed out.
+#[test]
+fn a_forged_acknowledgment_is_no_connection() {
+    let [us, them] = [1_000, 2_000];
+    let forged = there(ACK, us, them);
+    check_adopting(
+        10_000,
+        &[
+            (0, forged.clone(), Reason::Adopted),
+            // The host knows nothing of it.
+            (1, back(RST, them, 0), Reason::Established),
+            (20_000, forged.clone(), Reason::Established),
+            // An established one would live for a day.
+            (30_001, forged, Reason::NoState),
+            (30_002, back(ACK, them, us), Reason::NoState),
+        ],
+    );
+}
+
+/// What goes on from both ends is a connection, also where the window closes between them.
+#[test]
+fn a_connection_that_both_ends_go_on_with_is_adopted() {
+    let [us, them] = [1_000, 2_000];
+    check_adopting(
+        10_000,
+        &[
+            (9_999, back(ACK, them, us), Reason::Adopted),
+            (10_000, there(SYN | ACK, us, them), Reason::NoState),
+            (10_001, there(ACK, us, them + 1), Reason::Established),
+            (500_000, back(ACK, them + 1, us), Reason::Established),
+            (500_001, back(FIN | ACK, them + 1, us), Reason::Established),
+            (500_002, there(FIN | ACK, us, them + 2), Reason::Established),
+            (560_003, back(ACK, them + 2, us + 1), Reason::NoState),
+        ],
+    );
+}
+
+/// Discovery in fragments was let through, though no receiver takes it, and it took a place among the first fragments.
+#[test]
+fn discovery_comes_whole() {
+    let advertisement = || frame().from("fe80::1").to("ff02::1").icmpv6(134, 0);
+    let query = || frame().from("fe80::1").to("ff02::1").icmpv6(130, 0);
+    check(&[
+        (0, advertisement(), Reason::BaselineNdp),
+        (1, advertisement().fragment(0, true, 7), Reason::Fragment),
+        (2, advertisement().payload([0; 64]).fragment(8, false, 7), Reason::Fragment),
+        // A fragment header alone is enough.
+        (3, advertisement().fragment(0, false, 8), Reason::Fragment),
+        (4, query(), Reason::BaselineMld),
+        (5, query().fragment(0, true, 9), Reason::Fragment),
+        (6, query().payload([0; 64]).fragment(8, false, 9), Reason::Fragment),
+    ]);
 }

@@ -42,7 +42,7 @@ const REIGN: usize = 4_000;
 /// A tick is what the traffic counts in.
 const TICKS_PER_SECOND: u64 = 1_000;
 /// As long as connections are adopted, at the beginning of a chunk.
-const ADOPTION: u64 = 120_000;
+const ADOPTION: u64 = 1_800_000;
 /// Packets of which a difference tells those between the same two hosts.
 const MEMORY: usize = 20_000;
 
@@ -203,7 +203,8 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn new(sites: &'a [Site; 2], protected: &'a [IpNet], native: bool) -> Result<Self> {
-        let limits = StateLimits { established: 1 << 17, ..StateLimits::default() };
+        // So many that no set is full of flows without connections: the model's tables have no sets.
+        let limits = StateLimits { established: 1 << 20, ..StateLimits::default() };
         let kernel = Traced::load(&Tables::from(&sites[0].image), [0x5eed, 0xcafe], Sets::of(&limits))?;
         let model = Model::new(&sites[0].policy, protected, ADOPTION);
         Ok(Self { sites, protected, native, generation: 1, kernel, model })

@@ -11,7 +11,8 @@ use portreeve::{
     image::{FlowSlots, Image},
     policy::{self, Catalogue, host::StateLimits},
 };
-use portreeve_common::Reason;
+use portreeve_common::{Direction, Reason};
+use portreeve_tests::frame::{Body, Frame, HOST_MAC, frame};
 
 const HOST: &str = r#"
 [host]
@@ -30,6 +31,13 @@ protocol = "udp"
 port = 53
 peers = ["198.51.100.53"]
 reason = "resolver"
+[[allow]]
+id = "SITE-3"
+direction = "ingress"
+protocol = "udp"
+port = 161
+peers = "any"
+reason = "monitoring"
 "#;
 
 const EDGE: [u8; 4] = [192, 0, 2, 10];
@@ -91,5 +99,56 @@ fn a_policy_that_is_written_stands_there() -> Result<()> {
     let drop = traced.bench_run(&syn([198, 51, 100, 7], 23)?, Hook::Xdp, 1_000_000)?;
     println!("first {first:?}, again {again:?}, drop {drop:?}");
     assert!(traced.policy().holds(2, &Tables::from(&image))?);
+    Ok(())
+}
+
+/// Places of two sets.
+const SMALL: Sets = Sets { established: 2, embryonic: 256 };
+
+fn ask(traced: &mut Traced, frame: &Frame, at: u64) -> Result<Reason> {
+    let direction = if frame.sender == HOST_MAC { Direction::Egress } else { Direction::Ingress };
+    let bytes = frame.bytes();
+    let hook = Traced::hook(direction, true);
+    Ok(traced.judge(&bytes, u32::try_from(bytes.len())?, hook, at)?.0)
+}
+
+/// Answered UDP filled the established table, and connections that began then ended when they had waited for 30 seconds.
+#[test]
+fn datagrams_keep_no_connection_out() -> Result<()> {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let image = image()?;
+    let mut traced = Traced::load(&Tables::from(&image), [1, 2], SMALL)?;
+    let begin = 100_000;
+    for port in 0..512 {
+        let (client, agent) = (format!("203.0.113.7:{}", 10_000 + port), "192.0.2.10:161");
+        assert_eq!(ask(&mut traced, &frame().from(client.as_str()).to(agent).udp(), begin)?, Reason::Rule);
+        let answer = frame().from(agent).to(client.as_str()).outbound().udp();
+        assert_eq!(ask(&mut traced, &answer, begin)?, Reason::Established);
+    }
+    let segment = |client: u16, flags, [sequence, acknowledgment]: [u32; 2], back: bool| {
+        let (client, server) = (format!("198.51.100.7:{client}"), "192.0.2.10:443");
+        let body = Body::Tcp { flags, sequence, acknowledgment };
+        match back {
+            false => frame().from(client.as_str()).to(server).body(body),
+            true => frame().from(server).to(client.as_str()).outbound().body(body),
+        }
+    };
+    // As many as the places that are theirs, less those that chance puts into one set.
+    for client in 40_000..40_004 {
+        assert_eq!(ask(&mut traced, &segment(client, SYN, [1, 0], false), begin)?, Reason::Rule);
+        for (flags, numbers, back) in [(SYN | ACK, [9, 2], true), (ACK, [2, 10], false)] {
+            let reason = ask(&mut traced, &segment(client, flags, numbers, back), begin)?;
+            assert_eq!(reason, Reason::Established);
+        }
+    }
+    // Long after what waits for its answer has waited enough; those of datagrams have 180 seconds.
+    let later = begin + 60 * 250;
+    for client in 40_000..40_004 {
+        let reason = ask(&mut traced, &segment(client, ACK, [2, 10], false), later)?;
+        assert_eq!(reason, Reason::Established, "{client}");
+    }
+    let answer = frame().from("192.0.2.10:161").to("203.0.113.7:10000").outbound().udp();
+    assert_eq!(ask(&mut traced, &answer, later)?, Reason::Established, "the first has a place of its own");
     Ok(())
 }

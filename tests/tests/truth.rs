@@ -197,6 +197,33 @@ fn without_repair_it_is_only_said() -> Result<()> {
 }
 
 #[test]
+fn without_repair_single_pins_are_said_too() -> Result<()> {
+    let (gateway, daemon) = start("tc", &["--no-repair"])?;
+    let pin = gateway.agent.pins().join("maps/ESTABLISHED");
+    fs::remove_file(&pin)?;
+    time_until("it is said", PATIENCE, || {
+        let log = daemon.log()?;
+        Ok(log.contains("left alone") && log.contains("ESTABLISHED"))
+    })?;
+    let metrics = gateway.agent.metrics();
+    println!("{metrics:?}");
+    ensure!(!pin.exists(), "it was put right");
+    Ok(())
+}
+
+/// A tunnel's packets have no Ethernet header: nothing that we could judge.
+#[test]
+fn an_interface_without_ethernet_is_off_and_says_why() -> Result<()> {
+    let gateway = Gateway::build("tc", TRAFFIC)?;
+    let text = gateway.policy("enforce", &[A]).replace("[\"enp2s0\"]", "[\"enp2s0\", \"lo\"]");
+    let refused = gateway.apply(&gateway.file("lo.toml", &text)?, &[])?.refused()?;
+    assert!(refused.stderr.contains("lo carries no Ethernet frames"), "{refused}");
+    assert_eq!(gateway.states()?[2..], ["off: no Ethernet header"; 2]);
+    assert_eq!(gateway.open()?, [A]);
+    Ok(())
+}
+
+#[test]
 fn a_foreign_xdp_program_is_named() -> Result<()> {
     let gateway = Gateway::build("xdp", TRAFFIC)?;
     let file = gateway.enforcing(&[A])?;

@@ -1,9 +1,10 @@
-//! The project's tasks: `cargo xtask setup | build | lint | test | fuzz | vm | demo | bench`.
+//! The project's tasks: `cargo xtask setup | build | lint | test | fuzz | vm | demo | bench | dist`.
 
 mod bench;
 mod build;
 mod cargo;
 mod demo;
+mod dist;
 mod fuzz;
 mod lint;
 mod setup;
@@ -42,6 +43,8 @@ enum Task {
     Demo(demo::Args),
     /// Measure packets, connections, floods and changes side by side with peers.
     Bench(bench::Args),
+    /// Make a Debian package, and try it in a Debian root.
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Vm(args) => vm::main(&args)?,
         Task::Demo(args) => demo::main(&args)?,
         Task::Bench(args) => bench::main(&args)?,
+        Task::Dist(args) => dist::main(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,7 @@ pub struct ApplyArgs {
 /// The host file is broken, the session would be cut, or the kernel refuses: what is in force goes on.
 pub fn run(global: &Global, args: &ApplyArgs) -> CliResult {
     let wish = Wish { confirm_within: args.confirm_within, cut_me_off: args.cut_me_off, force: args.force };
-    let applied = control::apply(&global.instance(), &global.catalogue()?, &args.host, &wish)?;
+    let applied = control::apply(&global.instance(), &global.trusted_catalogue()?, &args.host, &wish)?;
     if !applied.policy.report.diagnostics.is_empty() {
         output::show_report(&applied.policy.report);
     }

@@ -20,7 +20,7 @@ pub struct RollbackArgs {}
 /// # Errors
 /// None waits.
 pub fn confirm(global: &Global, _args: &ConfirmArgs) -> CliResult {
-    let generation = control::confirm(&global.instance(), &global.catalogue()?)?;
+    let generation = control::confirm(&global.instance(), &global.trusted_catalogue()?)?;
     output::print(&format!("generation {generation} stays in force\n"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -30,7 +30,7 @@ pub fn confirm(global: &Global, _args: &ConfirmArgs) -> CliResult {
 /// # Errors
 /// There is none.
 pub fn rollback(global: &Global, _args: &RollbackArgs) -> CliResult {
-    let generation = control::rollback(&global.instance(), &global.catalogue()?)?;
+    let generation = control::rollback(&global.instance(), &global.trusted_catalogue()?)?;
     output::print(&format!("generation {generation} is in force again\n"))?;
     Ok(ExitCode::SUCCESS)
 }

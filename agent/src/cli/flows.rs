@@ -84,7 +84,7 @@ fn row(view: &View, meta: &FlowMeta, counter: &FlowCounter) -> FlowJson {
         aliases: meta.aliases.clone(),
         role: meta.role.clone(),
         direction: meta.direction.name(),
-        service: rule.map(|rule: &Rule| rule.service.to_string()).unwrap_or_default(),
+        service: rule.map_or_else(|| meta.origin.purpose.clone(), |rule: &Rule| rule.service.to_string()),
         need: meta.need,
         packets: counter.passed.packets,
         bytes: counter.passed.bytes,

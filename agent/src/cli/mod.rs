@@ -12,6 +12,7 @@ pub mod man;
 pub mod modes;
 pub mod packs;
 pub mod plan;
+pub mod preflight;
 pub mod replay;
 pub mod rules;
 pub mod run;
@@ -35,12 +36,15 @@ use crate::{
     diagnostic::Report,
     drift::SeenError,
     image::ImageError,
-    instance::{DEFAULT_RUN, DEFAULT_STATE, Instance},
+    instance::{DEFAULT_RUN, DEFAULT_STATE, Instance, InstanceError},
     policy::{Catalogue, catalogue::CatalogueError},
 };
 
 /// Exit code of a command that could not do its work, and of `check` when it found errors.
 pub const FAILED: u8 = 2;
+
+/// Exit code of `run` where there is no policy that could be made current: another try changes nothing.
+pub const NO_POLICY: u8 = 3;
 
 /// What every command's exit code means.
 const EXIT_CODES: &str = "\
@@ -50,6 +54,8 @@ Exit codes:
      `drift` found some, `status` found an interface not as it should be
   2  not done: the command line or the host file is wrong, or something
      could not be read; `check` found errors
+  3  not done: `run` has neither a last good policy nor a host file that it
+     can use
 
 With --json an error is an object on standard error:
 {\"ok\": false, \"error\": \"…\"}";
@@ -116,6 +122,12 @@ Examples:
   portreeve replay host.toml capture.pcapng --simulate
   portreeve replay host.toml capture.pcap --json | jq 'select(.verdict == \"drop\")'")]
     Replay(replay::ReplayArgs),
+    /// Report what this machine can do, and what stands in the way; exit 0, or 2 if it can't be done
+    #[command(after_help = "\
+Examples:
+  portreeve preflight
+  portreeve preflight host.toml --try    # on interfaces that are down")]
+    Preflight(preflight::PreflightArgs),
     /// Make a host file's policy current, then watch, export and report
     Run(run::RunArgs),
     /// Show what stands now, proven with a packet
@@ -246,6 +258,7 @@ impl Command {
             | Self::Rules(rules::RulesArgs { json, .. })
             | Self::Explain(explain::ExplainArgs { json, .. })
             | Self::Replay(replay::ReplayArgs { json, .. })
+            | Self::Preflight(preflight::PreflightArgs { json, .. })
             | Self::Status(status::StatusArgs { json })
             | Self::Flows(flows::FlowsArgs { json })
             | Self::Drops(drops::DropsArgs { json, .. })
@@ -270,7 +283,20 @@ impl CliError {
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         let (Self::Control(error) | Self::Seen(SeenError::Control(error))) = self else { return None };
-        if let ControlError::Policy(report) = error { Some(report) } else { None }
+        let (ControlError::Policy(report) | ControlError::NoPolicy { report, .. }) = error else {
+            return None;
+        };
+        Some(report)
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        let no_policy = matches!(
+            self,
+            Self::Control(ControlError::NoPolicy { .. } | ControlError::Instance(InstanceError::NoPolicy(_)))
+        );
+        if no_policy { NO_POLICY } else { FAILED }
     }
 }
 
@@ -287,6 +313,14 @@ impl Global {
     /// Broken or unreadable packs.
     pub fn catalogue(&self) -> Result<Catalogue, CatalogueError> {
         Catalogue::load(self.packs.as_deref())
+    }
+
+    /// The same, to carry policies out: packs that others can write are refused.
+    ///
+    /// # Errors
+    /// As [`Global::catalogue`]; who else can change a pack.
+    pub fn trusted_catalogue(&self) -> Result<Catalogue, CatalogueError> {
+        Catalogue::load_trusted(self.packs.as_deref())
     }
 }
 

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use portreeve_common::{Direction, switch::Mode};
+use portreeve_common::Direction;
 
 use super::{CliResult, Global, output, running, status};
-use crate::control;
+use crate::{control, policy::host};
 
 /// Arguments of `observe`.
 #[derive(Debug, Args)]
@@ -14,6 +14,9 @@ pub struct ObserveArgs {
     /// Only this direction
     #[arg(value_enum)]
     pub direction: Option<Way>,
+    /// Only this role: where the host enforces, what its own ports see of others than its peers passes, and is counted
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
 }
 
 /// Arguments of `enforce`.
@@ -22,6 +25,9 @@ pub struct EnforceArgs {
     /// Only this direction
     #[arg(value_enum)]
     pub direction: Option<Way>,
+    /// Only this role, which was observed while the host enforces
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
     /// Even if the last observation saw packets of required flows that would be dropped
     #[arg(long)]
     pub force: bool,
@@ -54,7 +60,7 @@ impl From<Way> for Direction {
 /// # Errors
 /// The instance is not there.
 pub fn observe(global: &Global, args: &ObserveArgs) -> CliResult {
-    set(global, args.direction, Mode::Observe, false)
+    set(global, args.direction, args.role.as_deref(), host::Mode::Observe, false)
 }
 
 /// Drops what is not documented, and says what stands then.
@@ -62,16 +68,20 @@ pub fn observe(global: &Global, args: &ObserveArgs) -> CliResult {
 /// # Errors
 /// The instance is not there, or required flows would be cut.
 pub fn enforce(global: &Global, args: &EnforceArgs) -> CliResult {
-    set(global, args.direction, Mode::Enforce, args.force)
+    set(global, args.direction, args.role.as_deref(), host::Mode::Enforce, args.force)
 }
 
-fn set(global: &Global, way: Option<Way>, mode: Mode, force: bool) -> CliResult {
-    let instance = global.instance();
+fn set(global: &Global, way: Option<Way>, role: Option<&str>, mode: host::Mode, force: bool) -> CliResult {
+    let (instance, catalogue) = (global.instance(), global.trusted_catalogue()?);
     let directions = way.map_or(Direction::ALL.to_vec(), |way| vec![way.into()]);
-    control::set_modes(&instance, &global.catalogue()?, &directions, mode, force)?;
+    match role {
+        Some(role) => control::set_stage(&instance, &catalogue, role, &directions, mode, force)?,
+        None => control::set_modes(&instance, &catalogue, &directions, control::mode(mode), force)?,
+    }
     let view = running::open(global)?;
     for (interface, direction, standing) in view.standings()? {
-        output::print(&format!("{interface} {direction}: {standing}\n"))?;
+        let but = status::but(&view.observed(direction));
+        output::print(&format!("{interface} {direction}: {standing}{but}\n"))?;
     }
     if let Some(until) = view.adopting_until()? {
         output::print(&format!(

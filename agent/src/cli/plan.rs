@@ -27,7 +27,7 @@ pub struct PlanArgs {
 /// # Errors
 /// The host file is broken, or the kernel does not say what is there.
 pub fn run(global: &Global, args: &PlanArgs) -> CliResult {
-    let plan = control::plan(&global.instance(), &global.catalogue()?, &args.host)?;
+    let plan = control::plan(&global.instance(), &global.trusted_catalogue()?, &args.host)?;
     if args.json {
         output::print_json(&plan)?;
     } else {
@@ -37,7 +37,7 @@ pub fn run(global: &Global, args: &PlanArgs) -> CliResult {
 }
 
 fn text(plan: &Plan) -> String {
-    let Plan { generation, added, removed, changed, unchanged, modes, covered, left, cuts } = plan;
+    let Plan { generation, added, removed, changed, unchanged, modes, stages, covered, left, cuts } = plan;
     let now = generation.map_or_else(|| "nothing is".into(), |number| format!("generation {number} is"));
     let mut text = format!(
         "{now} in force; {} flows added, {} removed, {} changed, {unchanged} as they are\n",
@@ -47,6 +47,10 @@ fn text(plan: &Plan) -> String {
     );
     for (direction, mode) in modes {
         text.push_str(&format!("{direction} will {mode}\n"));
+    }
+    for (role, mode) in stages {
+        let then = if mode == "observe" { "only be observed" } else { "be enforced where its direction is" };
+        text.push_str(&format!("{role} will {then}\n"));
     }
     for (interfaces, words) in [(covered, "will be covered"), (left, "will be left")] {
         if !interfaces.is_empty() {

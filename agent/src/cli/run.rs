@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{CliResult, Global};
 use crate::{
-    control::{self, guard::Guard},
+    control::{self, Begin, guard::Guard},
     daemon, policy,
 };
 
@@ -16,6 +16,9 @@ pub struct RunArgs {
     /// The host file [default: the last good one]
     #[arg(long, value_name = "HOST.toml")]
     pub host: Option<PathBuf>,
+    /// The host file to begin with where no last good policy can be used
+    #[arg(long, value_name = "HOST.toml", conflicts_with = "host")]
+    pub fallback: Option<PathBuf>,
     /// Where to serve /metrics, or `off`
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9469", value_parser = address)]
     pub metrics: Metrics,
@@ -30,17 +33,24 @@ pub struct Metrics(pub Option<SocketAddr>);
 
 /// Makes the policy current, and watches until it is told to end.
 ///
+/// Exit code 3 where there is no policy: none is the last good one, and the host file in its place can't be compiled.
+///
 /// # Errors
 /// The host file is broken, the kernel refuses, or a daemon runs already.
 pub fn run(global: &Global, args: &RunArgs) -> CliResult {
     daemon::log::init();
-    let (instance, catalogue) = (global.instance(), global.catalogue()?);
+    let (instance, catalogue) = (global.instance(), global.trusted_catalogue()?);
     // Before the lock: who tries a broken file beside a running daemon wants to hear of the file.
     if let Some(Err(report)) = args.host.as_deref().map(|host| policy::load_trusted(host, &catalogue)) {
         return Err(control::ControlError::Policy(report).into());
     }
     let _daemon = instance.lock_daemon().map_err(control::ControlError::from)?;
-    control::start(&instance, &catalogue, args.host.as_deref())?;
+    let begin = match (&args.host, &args.fallback) {
+        (Some(host), _) => Begin::With(host),
+        (None, Some(host)) => Begin::LastGoodOr(host),
+        (None, None) => Begin::LastGood,
+    };
+    control::start(&instance, &catalogue, begin)?;
     let guard = if args.no_repair { Guard::hands_off() } else { Guard::default() };
     daemon::run(&instance, &catalogue, guard, args.metrics.0)?;
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{CliResult, Global, output, running};
 use crate::{
     control::View,
-    datapath::{reading::Happenings, verify::Standing},
+    datapath::{attach::Cover, reading::Happenings, verify::Standing},
     image::Deferred,
 };
 
@@ -70,12 +70,17 @@ pub struct InterfaceJson {
     pub direction: &'static str,
     /// One word, and for some its cause.
     pub state: Standing,
+    /// Roles that are only observed though the direction is enforced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// When the mode last changed, if it ever did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Timestamp>,
     /// Why ingress is not native though that was wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// What the program is attached by: `xdp`, `tcx`, or `clsact` where the kernel has no TCX.
+    pub hook: &'static str,
 }
 
 /// How full a table is.
@@ -105,10 +110,17 @@ pub fn run(global: &Global, args: &StatusArgs) -> CliResult {
 
 fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {
     let row = |(interface, direction, state): (String, Direction, Standing)| {
-        let cover = view.state.interfaces.get(&interface).filter(|_| direction == Direction::Ingress);
-        let fallback = cover.and_then(|cover| cover.fallback.clone());
+        let cover = view.state.interfaces.get(&interface).cloned().unwrap_or_default();
+        let Cover { native, fallback, index: _, hook: _, programs: _, clsact, qdisc: _ } = cover;
+        let fallback = fallback.filter(|_| direction == Direction::Ingress);
+        let hook = match (direction, native, clsact) {
+            (Direction::Ingress, true, _) => "xdp",
+            (_, _, true) => "clsact",
+            (_, _, false) => "tcx",
+        };
         let changed = view.state.changed.get(direction.name()).copied();
-        InterfaceJson { interface, direction: direction.name(), state, changed, fallback }
+        let observed = view.observed(direction).into_iter().map(str::to_owned).collect();
+        InterfaceJson { interface, direction: direction.name(), state, observed, changed, fallback, hook }
     };
     let (entries, capacity) = view.established()?;
     let (waiting, room) = view.embryonic()?;
@@ -171,13 +183,19 @@ fn text(status: &StatusJson) -> String {
     let mut table = output::table(&["interface", "direction", "state", "since"]);
     for row in &status.interfaces {
         let changed = row.changed.map(seconds).map_or_else(|| "-".into(), |time| time.to_string());
-        let state = row
-            .fallback
-            .as_ref()
-            .map_or_else(|| row.state.to_string(), |why| format!("{} (not native: {why})", row.state));
+        let filter =
+            if row.hook == "clsact" { " (by a filter of clsact: the kernel has no TCX)" } else { "" };
+        let why = row.fallback.as_ref().map(|why| format!(" (not native: {why})")).unwrap_or_default();
+        let state = format!("{}{filter}{why}{}", row.state, but(&row.observed));
         table.add_row([row.interface.as_str(), row.direction, &state, &changed]);
     }
     text + &output::text(&mut table)
+}
+
+/// What a direction that is enforced lets pass.
+pub(super) fn but<R: AsRef<str>>(observed: &[R]) -> String {
+    let roles: Vec<&str> = observed.iter().map(AsRef::as_ref).collect();
+    if roles.is_empty() { String::new() } else { format!(", but {} only observed", roles.join(", ")) }
 }
 
 /// Nobody reads a table's nanoseconds.

@@ -10,10 +10,11 @@ use portreeve_common::{
 
 use super::{
     ControlError, cover,
-    generation::{Target, make_current},
+    generation::{Target, make_current, stages},
     opened::Opened,
     plan::{self, Cut},
-    readiness, start,
+    readiness::{self, Begins},
+    start,
 };
 use crate::{
     datapath::interface,
@@ -64,11 +65,17 @@ pub fn apply(
     let protected = start::protected(&policy, &names)?;
     let mut opened = start::prepare(instance, catalogue, &policy, lock)?;
     opened.refuse_pending()?;
+    let policy = Policy { stages: stages(&opened, &policy), ..policy };
     if !wish.force {
         let posture = opened.posture();
-        let begins = Direction::ALL.into_iter().zip(plan::modes(&opened, &policy));
-        let begins = begins.filter(|(way, mode)| *mode == Mode::Enforce && posture.mode(*way) != *mode);
-        let begins: Vec<_> = begins.map(|(way, _)| way).collect();
+        let modes = Direction::ALL.into_iter().zip(plan::modes(&opened, &policy));
+        let enforced = || modes.clone().filter(|(_, mode)| *mode == Mode::Enforce).map(|(way, _)| way);
+        let directions = enforced().filter(|way| posture.mode(*way) != Mode::Enforce).collect();
+        let before = opened.record(posture).map(|record| record.roles.stages.clone()).unwrap_or_default();
+        let changed = policy.stages.differing(&before).into_iter();
+        let promoted =
+            changed.filter(|(role, way)| before.observes(role, *way) && enforced().any(|it| it == *way));
+        let begins = Begins { directions, roles: promoted.collect() };
         readiness::refuse(&opened, &policy, &protected, &begins)?;
     }
     if !wish.cut_me_off {

@@ -37,7 +37,8 @@ pub(super) fn cover(opened: &mut Opened<'_>, policy: &Policy, names: &[String]) 
         let gone: Vec<_> =
             opened.state.interfaces.keys().filter(|name| !names.contains(name)).cloned().collect();
         for name in gone {
-            attach::detach(&opened.instance.pins, &name)?;
+            let cover = opened.state.interfaces.get(&name).cloned().unwrap_or_default();
+            attach::detach(&opened.instance.pins, &name, &cover)?;
             opened.state.interfaces.remove(&name);
         }
     }
@@ -67,7 +68,10 @@ pub(super) fn one(opened: &mut Opened<'_>, policy: &Policy, name: &str) -> Resul
     // Written down before the programs count in it.
     opened.instance.remember(&opened.state)?;
     let globals = Globals { slot, secret: opened.state.secret, sets };
-    let cover = attach::attach(pins, name, wish, &globals)?;
+    let before = opened.state.interfaces.get(name).cloned().unwrap_or_default();
+    let mut cover = attach::attach(pins, name, wish, &globals)?;
+    // The qdisc that was made for programs before is there for these.
+    cover.qdisc |= before.qdisc && before.index == cover.index;
     if let Some(why) = &cover.fallback {
         tracing::warn!(interface = name, why, "ingress is judged by TC, not by native XDP");
     }

@@ -1,20 +1,23 @@
 //! Making a generation: compiled, written beside the one in force, rehearsed, and made current with one store.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ipnet::IpNet;
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 use portreeve_common::{
     Direction,
     switch::{Mode, Posture, Switch},
 };
 
-use super::{ControlError, golden, opened::Opened, start, wanted};
+use super::{ControlError, golden, opened::Opened, seeding, start, wanted};
 use crate::{
-    datapath::{clock::Clock, policy::Tables, reading::Counters},
+    datapath::{clock::Clock, policy::Tables, reading::Counters, state::Established},
     image::{Deferred, FlowSlots, Image},
     instance::{Generation, Resume},
-    policy::{self, Policy},
+    policy::{self, Policy, Stage, Stages, stage::Declared},
 };
 
 /// Generations count from 1; beyond the last one they begin again.
@@ -43,13 +46,17 @@ pub(super) fn renew(opened: &mut Opened<'_>, host: &str, names: &[String]) -> Re
         let day = Zoned::now().date();
         policy::compile("the policy in force", text, opened.catalogue, day).map_err(ControlError::Policy)
     };
-    let policy = today(host)?;
-    let earlier = before.as_ref().map(|before| today(&before.host)).transpose()?;
+    let mut policy = today(host)?;
+    policy.stages = stages(opened, &policy);
+    let earlier = before.as_ref().map(|before| {
+        today(&before.host).map(|policy| Policy { stages: before.roles.stages.clone(), ..policy })
+    });
+    let earlier = earlier.transpose()?;
     let protected = start::protected(&policy, names)?;
     make_current(opened, Target { policy: &policy, protected: protected.clone(), confirm_within: None })?;
     let (Some(record), Some(earlier)) = (before, earlier) else { return Ok(()) };
     let current = opened.switch().latest();
-    let generation = next_generation(opened.state.generation, current.generation());
+    let generation = next(opened, current.generation())?;
     let ticks = opened.state.ticks_per_second.into();
     let image = Image::compile(&earlier, &protected, &mut opened.state.flows, ticks)?;
     let back = previous_modes.as_generation(generation);
@@ -83,14 +90,11 @@ pub(super) fn make_current(
     }
     let current = opened.posture();
     let [ingress, egress] = modes(opened, policy, current);
+    let first = !opened.state.enforced && [ingress, egress].contains(&Mode::Enforce);
     let mut tables = Tables::from(&image);
     tables.settings = tables.settings.adopting_until(window(opened, policy, current, [ingress, egress])?);
     let same = current.generation() != 0 && opened.maps.holds(current.generation(), &tables)?;
-    let generation = if same {
-        current.generation()
-    } else {
-        next_generation(opened.state.generation, current.generation())
-    };
+    let generation = if same { current.generation() } else { next(opened, current.generation())? };
     let next = Posture::new(generation, ingress, egress);
     let switch = switch(opened, current, next, confirm_within)?;
     let record = Generation {
@@ -98,11 +102,19 @@ pub(super) fn make_current(
         protected,
         day: Zoned::now().date(),
         declared: declared(policy),
+        roles: Declared { declared: Stages::declared(&policy.host.roles), stages: policy.stages.clone() },
     };
+    let before_stages = opened.record(current).map(|record| record.roles.stages.clone()).unwrap_or_default();
+    for (role, direction) in policy.stages.differing(&before_stages) {
+        opened.observe_anew(&Stage::key(&role, direction));
+    }
     opened.state.flows = flows;
     if same {
         opened.maps.set_settings(generation, &tables.settings)?;
         opened.state.generations.insert(generation, record);
+        if first {
+            seeding::seed(opened, &image, generation)?;
+        }
         let made = if next == current { Ok(opened.finish()?) } else { opened.store(switch) };
         return made.map(|()| (generation, false, 0));
     }
@@ -113,7 +125,13 @@ pub(super) fn make_current(
         .instance
         .remember(&opened.state)
         .map_err(ControlError::from)
-        .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before));
+        .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before))
+        .and_then(|rehearsed| {
+            if first {
+                seeding::seed(opened, &image, generation)?;
+            }
+            Ok(rehearsed)
+        });
     match rehearsed.and_then(|rehearsed| Ok((rehearsed, from_now(opened, switch, confirm_within)?))) {
         Ok((rehearsed, switch)) => {
             opened.maps.set_switch(switch)?;
@@ -197,14 +215,25 @@ fn switch(
     Ok(Switch::until(latest, previous, deadline))
 }
 
-/// Another half than the one in force, and a number that no live flow has.
-fn next_generation(last: u16, current: u16) -> u16 {
-    let next = if last >= LAST_GENERATION { 1 } else { last + 1 };
-    match (next % 2 == current % 2, next) {
-        (false, next) => next,
-        (true, LAST_GENERATION) => 2,
-        (true, next) => next + 1,
+/// Another half than the one in force, and a number that no live flow has: it would pass for one that this generation has
+/// judged.
+///
+/// Only established flows live long enough to see a number again. One that waits for its answer ends after half a minute,
+/// in which nobody makes thousands of generations.
+fn next(opened: &mut Opened<'_>, current: u16) -> Result<u16, ControlError> {
+    let mut taken = BTreeSet::new();
+    if opened.state.reused || opened.state.generation >= LAST_GENERATION - 1 {
+        opened.state.reused = true;
+        let settings = opened.maps.settings(current)?;
+        let live = Established::open(&opened.instance.pins)?.flows(settings.limits(), opened.now.ticks)?;
+        taken.extend(live.iter().map(|(_, state)| state.generation()));
     }
+    next_generation(opened.state.generation, current, &taken).ok_or(ControlError::Generations)
+}
+
+fn next_generation(last: u16, current: u16, taken: &BTreeSet<u16>) -> Option<u16> {
+    let numbers = (last.saturating_add(1)..=LAST_GENERATION).chain(1..=last.min(LAST_GENERATION));
+    numbers.into_iter().find(|number| number % 2 != current % 2 && !taken.contains(number))
 }
 
 /// The mode of each direction: what the host file asks for where it is new or asks for something new, else what it is
@@ -221,10 +250,16 @@ fn modes(opened: &mut Opened<'_>, policy: &Policy, current: Posture) -> [Mode; 2
             return if mode == Mode::Enforce.name() { Mode::Enforce } else { Mode::Observe };
         }
         if current.generation() == 0 || current.mode(direction) != wanted {
-            opened.state.changed.insert(direction.name().into(), Timestamp::now());
+            opened.observe_anew(direction.name());
         }
         wanted
     })
+}
+
+/// The stage of each role: what the host file asks for where it is new or asks for something new, else what it is now.
+pub(super) fn stages(opened: &Opened<'_>, policy: &Policy) -> Stages {
+    let known = opened.record(opened.posture()).map(|record| &record.roles);
+    Stages::kept(&policy.stages, known.unwrap_or(&opened.state.resume_stages))
 }
 
 fn declared(policy: &Policy) -> BTreeMap<String, String> {
@@ -261,8 +296,20 @@ mod tests {
         for (last, current, next) in
             [(0, 0, 1), (1, 1, 2), (7, 6, 9), (0x3fff, 0x3fff, 2), (0x3fff, 0x3ffe, 1), (0x3ffe, 0x3ffd, 2)]
         {
-            assert_eq!(next_generation(last, current), next, "{last} {current}");
+            assert_eq!(next_generation(last, current, &BTreeSet::new()), Some(next), "{last} {current}");
             assert_ne!(next % 2, current % 2);
         }
+    }
+
+    /// A flow that had seen no packet for 16,383 generations passed for one of the generation in force.
+    #[test]
+    fn a_number_that_a_live_flow_has_is_not_used_again() {
+        let taken = BTreeSet::from([1, 3, 4]);
+        for (last, current, next) in [(0x3fff, 0x3ffe, 5), (0x3fff, 0x3fff, 2), (2, 2, 5), (2, 3, 6)] {
+            assert_eq!(next_generation(last, current, &taken), Some(next), "{last} {current}");
+        }
+        let odd = (1..=LAST_GENERATION).filter(|number| number % 2 == 1).collect();
+        assert_eq!(next_generation(7, 6, &odd), None);
+        assert_eq!(next_generation(7, 7, &odd), Some(8));
     }
 }

@@ -8,11 +8,12 @@ use portreeve_common::{Direction, switch::Posture};
 use super::{
     ControlError, cover, described, generation,
     opened::{self, Opened},
-    start,
+    start::{self, Begin},
 };
 use crate::{
     datapath::{
         interface,
+        object::SHARED_MAPS,
         policy::{Expected, Tables},
         verify,
     },
@@ -92,21 +93,23 @@ impl Guard {
 
     fn at(&mut self, instance: &Instance, catalogue: &Catalogue) -> Result<(), ControlError> {
         if !verify::is_complete(&instance.pins) {
-            let mut mended = Vec::new();
             let lock = instance.lock()?;
-            if !self.hands_off {
-                mended = instance.pins.mend()?;
-            }
+            let missing = if self.hands_off { instance.pins.missing() } else { instance.pins.mend()? };
             drop(lock);
-            if !mended.is_empty() {
-                let subject = mended.join(", ");
+            let all = missing.len() == SHARED_MAPS.len();
+            if self.hands_off && !all {
+                let why = "pins of maps were removed, and the rest can't be looked at without them";
+                return self.put_right(Fault::Pins, missing.join(", "), why, || Ok(()));
+            }
+            if !missing.is_empty() && !all {
+                let subject = missing.join(", ");
                 self.put_right(Fault::Pins, subject, "pins of maps were removed: pinned again", || Ok(()))?;
             }
         }
         if !instance.pins.exist() {
             let root = instance.pins.root().display().to_string();
             return self.put_right(Fault::Pins, root, "the pins are gone", || {
-                start(instance, catalogue, None).map(drop)
+                start::start(instance, catalogue, Begin::LastGood).map(drop)
             });
         }
         let mut opened = None;

@@ -9,6 +9,7 @@ mod golden;
 
 mod cover;
 mod modes;
+mod seeding;
 
 pub mod connections;
 pub mod plan;
@@ -27,9 +28,9 @@ use self::readiness::WouldCut;
 pub use self::{
     change::{Applied, Wish, apply, confirm, rollback},
     golden::Mismatch,
-    modes::{detach, on_stop, set_modes},
+    modes::{detach, on_stop, set_modes, set_stage},
     plan::plan,
-    start::start,
+    start::{Begin, start},
     view::{PortDrops, PortKey, ReasonCount, View, protocol_name},
 };
 use crate::{
@@ -58,6 +59,16 @@ pub enum ControlError {
     /// The host file is broken; whoever asked shows the report.
     #[error("the host file {} has errors: nothing was changed", .0.source.name)]
     Policy(Box<Report>),
+    /// Neither the last good policy nor the host file in its place.
+    #[error("no policy can be used, and nothing is protected: {last}; and {host} has errors")]
+    NoPolicy {
+        /// Why the last good one is none.
+        last: String,
+        /// The host file.
+        host: String,
+        /// What is wrong in it.
+        report: Box<Report>,
+    },
     /// No interface to cover.
     #[error("the host file names no interface that is there: list some under [host] interfaces")]
     NoInterfaces,
@@ -78,6 +89,17 @@ pub enum ControlError {
     /// None before.
     #[error("nothing to go back to: generation {0} is in force, and none before it is kept")]
     NothingBefore(u16),
+    /// The host has none of this name.
+    #[error("this host has no role `{role}`: it has {roles}")]
+    Role {
+        /// As it was asked for.
+        role: String,
+        /// Those that it has.
+        roles: String,
+    },
+    /// Live flows have all of them.
+    #[error("live flows of older policies have every number that a new one could have: try again later")]
+    Generations,
     /// Beyond what the switch holds.
     #[error(
         "this machine has run for too long for a deadline: apply without --confirm-within, or restart it"
@@ -95,6 +117,9 @@ pub enum ControlError {
     /// The sockets of this host.
     #[error("cannot list the sockets of this host")]
     Sockets(#[source] procfs::ProcError),
+    /// What the kernel tracks.
+    #[error("cannot list the connections that the kernel tracks")]
+    Tracked(#[source] std::io::Error),
 }
 
 impl fmt::Display for Mismatch {

@@ -1,17 +1,23 @@
 //! Changing the mode of a running instance, and taking it off.
 
-use jiff::Timestamp;
 use portreeve_common::{
     Direction,
     switch::{Mode, Posture},
 };
 
-use super::{ControlError, opened::Opened, readiness};
+use super::{
+    ControlError,
+    generation::{Target, make_current},
+    opened::Opened,
+    readiness::{self, Begins},
+    seeding,
+};
 use crate::{
+    datapath::attach,
     instance::Instance,
     policy::{
-        Catalogue,
-        host::{OnStop, StateLimits},
+        Catalogue, Stage,
+        host::{self, OnStop, StateLimits},
     },
 };
 
@@ -37,7 +43,8 @@ pub fn set_modes(
         if !force {
             let policy = opened.policy(current)?;
             let protected = opened.record(current).map(|record| record.protected.clone()).unwrap_or_default();
-            readiness::refuse(&opened, &policy, &protected, &changing)?;
+            let begins = Begins { directions: changing.clone(), roles: Vec::new() };
+            readiness::refuse(&opened, &policy, &protected, &begins)?;
         }
     }
     let with = |posture: Posture| {
@@ -51,13 +58,55 @@ pub fn set_modes(
             .map_or(StateLimits::default().adoption, |policy| policy.host.state.adoption);
         let settings = opened.maps.settings(current.generation())?.adopting_until(opened.now.after(adoption));
         opened.maps.set_settings(current.generation(), &settings)?;
+        let (_, image) = opened.image(current)?;
+        seeding::seed(&opened, &image, current.generation())?;
     }
-    for direction in changing {
-        opened.state.changed.insert(direction.name().into(), Timestamp::now());
+    // Who asks to observe what is observed already wants to see it anew.
+    for direction in if mode == Mode::Observe { directions } else { changing.as_slice() } {
+        opened.observe_anew(direction.name());
     }
     // To observe cuts nothing: it waits for nobody, and a deadline stays.
     let next = switch.with(latest, previous);
     if next == switch { Ok(opened.finish()?) } else { opened.store(next) }
+}
+
+/// Sets the stage of a role in these directions, as a new generation: what it opens or closes are rules.
+///
+/// # Errors
+/// The host has no such role, a change waits for its confirmation, or the kernel refuses. To enforce is refused unless
+/// `force` says so while packets of the role's required flows would be dropped.
+pub fn set_stage(
+    instance: &Instance,
+    catalogue: &Catalogue,
+    role: &str,
+    directions: &[Direction],
+    mode: host::Mode,
+    force: bool,
+) -> Result<(), ControlError> {
+    let mut opened = Opened::running(instance, catalogue)?;
+    opened.refuse_pending()?;
+    let current = opened.posture();
+    let mut policy = opened.policy(current)?;
+    if policy.stages.get(role).is_none() {
+        let roles: Vec<_> = policy.host.roles.iter().map(|used| used.role.clone()).collect();
+        return Err(ControlError::Role { role: role.into(), roles: roles.join(", ") });
+    }
+    for direction in directions {
+        policy.stages.set(role, *direction, mode);
+    }
+    let protected = opened.record(current).map(|record| record.protected.clone()).unwrap_or_default();
+    if mode == host::Mode::Enforce && !force {
+        let enforced = directions.iter().filter(|way| current.mode(**way) == Mode::Enforce);
+        let roles = enforced.map(|way| (role.to_owned(), *way)).collect();
+        readiness::refuse(&opened, &policy, &protected, &Begins { directions: Vec::new(), roles })?;
+    }
+    if mode == host::Mode::Observe {
+        for direction in directions {
+            opened.observe_anew(&Stage::key(role, *direction));
+        }
+    }
+    make_current(&mut opened, Target { policy: &policy, protected, confirm_within: None })?;
+    Ok(())
 }
 
 /// Takes everything off: links, programs, maps. The last good policy's host file stays.
@@ -67,8 +116,14 @@ pub fn set_modes(
 pub fn detach(instance: &Instance) -> Result<bool, ControlError> {
     let _lock = instance.lock()?;
     let there = instance.pins.root().exists();
+    // What can't be read says nothing of a qdisc: that stays.
+    let mut covers = instance.state().ok().flatten().map(|state| state.interfaces).unwrap_or_default();
+    for (name, _) in instance.pins.attached()? {
+        covers.entry(name).or_default();
+    }
     // Forgotten first: nobody takes for a fault what is left while this is at work, or when it is cut short.
     instance.forget()?;
+    covers.iter().try_for_each(|(name, cover)| attach::detach(&instance.pins, name, cover))?;
     instance.pins.remove_all()?;
     Ok(there)
 }

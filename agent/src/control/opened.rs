@@ -12,6 +12,7 @@ use crate::{
     datapath::{
         clock::{Clock, Now},
         policy::{PolicyMaps, Tables},
+        reading::Counters,
     },
     image::Image,
     instance::{Generation, Instance, InstanceError, Lock, State},
@@ -101,6 +102,15 @@ impl<'a> Opened<'a> {
         let ticks = self.state.ticks_per_second.into();
         let image = Image::compile(&policy, &protected, &mut self.state.flows, ticks)?;
         Ok((policy, image))
+    }
+
+    /// From now on is observed what a mode or a stage observes.
+    pub(super) fn observe_anew(&mut self, key: &str) {
+        self.state.changed.insert(key.into(), Timestamp::now());
+        // Where nobody says how many, all count as pushed out since: what is not known lets nobody pass for known.
+        let happened = Counters::open(&self.instance.pins).and_then(|counters| counters.happenings());
+        let pushed_out = happened.map_or(0, |happened| happened.talkers_pushed_out);
+        self.state.pushed_out.insert(key.into(), pushed_out);
     }
 
     /// Stores a word in the switch, so that whoever comes after a crash knows of it.
@@ -211,5 +221,6 @@ pub(super) fn compiled(
 ) -> Result<Policy, ControlError> {
     let record = state.generations.get(&generation).ok_or(ControlError::Unknown(generation))?;
     let name = format!("generation {generation}");
-    policy::compile(&name, &record.host, catalogue, record.day).map_err(ControlError::Policy)
+    let policy = policy::compile(&name, &record.host, catalogue, record.day).map_err(ControlError::Policy)?;
+    Ok(Policy { stages: record.roles.stages.clone(), ..policy })
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     ControlError,
     connections::{self, Connection, Owner},
+    generation::stages,
     opened::Opened,
     start, wanted,
 };
@@ -21,7 +22,7 @@ use crate::{
     datapath::state::Established,
     image::{FlowSlots, Image, simulation::Simulation},
     instance::Instance,
-    policy::{self, Catalogue, Policy, Rule},
+    policy::{self, Catalogue, Policy, Rule, Stage, Stages},
 };
 
 /// What would change.
@@ -40,6 +41,8 @@ pub struct Plan {
     pub unchanged: usize,
     /// Directions whose mode changes: the mode afterwards.
     pub modes: BTreeMap<String, String>,
+    /// Roles, each with a direction, whose stage changes: the stage afterwards.
+    pub stages: BTreeMap<String, String>,
     /// Interfaces that would be covered.
     pub covered: Vec<String>,
     /// Interfaces that would be left.
@@ -94,7 +97,7 @@ impl fmt::Display for Cut {
 /// # Errors
 /// The host file is broken, or the kernel does not say what is there.
 pub fn plan(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<Plan, ControlError> {
-    let policy = policy::load_trusted(host, catalogue).map_err(ControlError::Policy)?;
+    let mut policy = policy::load_trusted(host, catalogue).map_err(ControlError::Policy)?;
     let names = start::interfaces(&policy)?;
     let protected = start::protected(&policy, &names)?;
     if !instance.pins.exist() {
@@ -102,6 +105,7 @@ pub fn plan(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<P
         let _lock = instance.lock()?;
         let mut plan = Plan { covered: names, ..Plan::default() };
         plan.compare(&[], &policy.rules);
+        plan.stages = changed(&Stages::default(), &policy.stages);
         for direction in Direction::ALL {
             plan.modes
                 .insert(direction.name().into(), wanted(&policy.host.enforcement, direction).name().into());
@@ -114,7 +118,10 @@ pub fn plan(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<P
     let mut opened = Opened::running(instance, catalogue)?;
     let posture = opened.posture();
     let mut plan = Plan { generation: Some(posture.generation()), ..Plan::default() };
-    plan.compare(&opened.policy(posture)?.rules, &policy.rules);
+    let before = opened.policy(posture)?;
+    policy.stages = stages(&opened, &policy);
+    plan.compare(&before.rules, &policy.rules);
+    plan.stages = changed(&before.stages, &policy.stages);
     for (direction, mode) in Direction::ALL.into_iter().zip(modes(&opened, &policy)) {
         if mode != posture.mode(direction) {
             plan.modes.insert(direction.name().into(), mode.name().into());
@@ -149,6 +156,13 @@ impl Plan {
             to.push(RuleChange { flow, role, before, after });
         }
     }
+}
+
+/// The stages that differ, as they will be.
+fn changed(before: &Stages, after: &Stages) -> BTreeMap<String, String> {
+    let word = |role: &str, way| if after.observes(role, way) { Mode::Observe } else { Mode::Enforce };
+    let differing = after.differing(before).into_iter();
+    differing.map(|(role, way)| (Stage::key(&role, way), word(&role, way).name().to_owned())).collect()
 }
 
 /// What each flow's rules are about.

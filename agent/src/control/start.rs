@@ -8,7 +8,7 @@ use portreeve_common::Direction;
 
 use super::{
     ControlError, cover,
-    generation::{Target, make_current},
+    generation::{Target, make_current, stages},
     opened::Opened,
 };
 use crate::{
@@ -22,27 +22,34 @@ use crate::{
     policy::{self, Catalogue, Policy},
 };
 
-/// Makes a host file's policy current and covers its interfaces. Without a host file: what is in force, or the last
-/// good one. Programs that stand there are adopted.
+/// What a start begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin<'h> {
+    /// This host file.
+    With(&'h Path),
+    /// What is in force, or the last good policy.
+    LastGood,
+    /// The same; this host file where nothing is in force and no last good policy can be used.
+    LastGoodOr(&'h Path),
+}
+
+/// Makes a policy current and covers its interfaces. Programs that stand there are adopted.
 ///
 /// # Errors
-/// The host file is broken, or the kernel refuses; what ran before goes on.
-pub fn start(
-    instance: &Instance,
-    catalogue: &Catalogue,
-    host: Option<&Path>,
-) -> Result<Policy, ControlError> {
+/// There is no policy, or the kernel refuses; what ran before goes on.
+pub fn start(instance: &Instance, catalogue: &Catalogue, begin: Begin<'_>) -> Result<Policy, ControlError> {
     let lock = instance.lock()?;
-    let policy = match host {
-        Some(host) => policy::load_trusted(host, catalogue).map_err(ControlError::Policy)?,
-        None => last_good(instance, catalogue)?,
+    let policy = match begin {
+        Begin::With(host) => policy::load_trusted(host, catalogue).map_err(ControlError::Policy)?,
+        Begin::LastGood => last_good(instance, catalogue)?,
+        Begin::LastGoodOr(host) => last_good_or(instance, catalogue, host)?,
     };
     let mut opened = prepare(instance, catalogue, &policy, lock)?;
     let policy = if let Some(until) = opened.pending() {
         tracing::warn!(%until, "a change waits for its confirmation: it goes on, and no host file is applied");
         opened.policy(opened.posture())?
     } else {
-        policy
+        Policy { stages: stages(&opened, &policy), ..policy }
     };
     let names = interfaces(&policy)?;
     if opened.pending().is_none() {
@@ -57,9 +64,33 @@ pub fn start(
     covered.map(|()| policy)
 }
 
+/// What is in force goes on as it is, whatever a host file says by now: only a host that nothing protects takes it.
+fn last_good_or(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<Policy, ControlError> {
+    let why = match last_good(instance, catalogue) {
+        Err(error @ (ControlError::Policy(_) | ControlError::Instance(InstanceError::NoPolicy(_))))
+            if !instance.pins.exist() =>
+        {
+            error
+        }
+        found => return found,
+    };
+    let (last, name) = (why.to_string(), host.display().to_string());
+    match policy::load_trusted(host, catalogue) {
+        Ok(policy) => {
+            tracing::warn!(why = last, host = name, "begins with the host file");
+            Ok(policy)
+        }
+        Err(report) => Err(ControlError::NoPolicy { last, host: name, report }),
+    }
+}
+
 /// What is in force by its record, else what was kept on the disk.
 fn last_good(instance: &Instance, catalogue: &Catalogue) -> Result<Policy, ControlError> {
-    let remembered = if instance.pins.exist() { instance.state()? } else { None };
+    let remembered = match instance.state() {
+        // What is damaged is made anew, by the policy that was kept.
+        Err(InstanceError::Damaged { .. }) => None,
+        remembered => remembered?.filter(|_| instance.pins.exist()),
+    };
     if let Some(settled) = remembered.as_ref().and_then(|state| state.record(state.settled())) {
         let today = Zoned::now().date();
         return policy::compile("the last good policy", &settled.host, catalogue, today)
@@ -135,6 +166,8 @@ fn anew(remembered: Option<State>) -> Result<State, ControlError> {
     let mut state = State::begin(0)?;
     let Some(old) = remembered else { return Ok(state) };
     let posture = old.settled();
+    state.resume_stages =
+        old.record(posture).map(|record| record.roles.clone()).unwrap_or(old.resume_stages.clone());
     for (direction, declared) in old.record(posture).iter().flat_map(|record| &record.declared) {
         let way = Direction::ALL.into_iter().find(|way| way.name() == direction);
         let Some(mode) = way.map(|way| posture.mode(way).name().to_owned()) else { continue };
@@ -174,7 +207,7 @@ pub(super) fn protected(policy: &Policy, names: &[String]) -> Result<Vec<IpNet>,
 
 /// A first start that reaches no interface leaves nothing.
 pub(super) fn undo_first(opened: &Opened<'_>, good: bool) -> Result<(), ControlError> {
-    if !good && opened.instance.pins.links()?.is_empty() {
+    if !good && opened.instance.pins.attached()?.is_empty() {
         opened.instance.pins.remove_all()?;
         opened.instance.forget()?;
     }

@@ -23,7 +23,7 @@ use crate::{
     },
     image::{FlowMeta, Image},
     instance::{Instance, State},
-    policy::{Catalogue, Policy},
+    policy::{Catalogue, Policy, Stage},
 };
 
 /// Everything that is open for reading.
@@ -127,7 +127,8 @@ impl View {
         Ok(standings)
     }
 
-    /// What identifies the policy: FNV-1a over the host file and the rules that it compiles to.
+    /// What identifies the policy: FNV-1a over the host file, the rules that it compiles to, and the roles that are only
+    /// observed.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
@@ -142,7 +143,20 @@ impl View {
             add(&rule.service.to_string());
             add(&rule.peers.to_string());
         }
+        for (role, direction) in self.policy.stages.observed() {
+            add(&Stage::key(role, direction));
+        }
         format!("{hash:016x}")
+    }
+
+    /// Roles that are only observed though their direction is enforced.
+    #[must_use]
+    pub fn observed(&self, direction: Direction) -> Vec<&str> {
+        if self.posture.mode(direction) == Mode::Observe {
+            return Vec::new();
+        }
+        let observed = self.policy.stages.observed().filter(|(_, way)| *way == direction);
+        observed.map(|(role, _)| role).collect()
     }
 
     /// Until when a change may be confirmed, if one waits for that.
@@ -262,7 +276,8 @@ impl View {
             flows.push((meta, self.counters.flow(meta.slot)?));
         }
         let place = |meta: &FlowMeta| self.policy.rules.iter().position(|rule| rule.flow == meta.flow);
-        flows.sort_by_key(|(meta, _)| place(meta));
+        // Those of observed roles have no rule, and come last.
+        flows.sort_by_key(|(meta, _)| place(meta).unwrap_or(usize::MAX));
         Ok(flows)
     }
 }

@@ -53,6 +53,7 @@ pub fn text(instance: &Instance, catalogue: &Catalogue, guard: &Guard) -> Result
         }
     }
     policy(&view, &mut registry);
+    observed(&view, &mut registry);
     faults(guard, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_error: fmt::Error| "the metrics have no text form".to_owned())?;
@@ -252,6 +253,18 @@ fn policy(view: &View, registry: &mut Registry) {
     single(registry, "policy_pending", "1 while a change waits for its confirmation", pending);
     let digest = [(labels([("digest", &view.digest())]), 1)];
     gauge(registry, "policy_info", "The policy in force", digest);
+}
+
+fn observed(view: &View, registry: &mut Registry) {
+    let of = |direction: Direction| view.observed(direction).into_iter().map(move |role| (role, direction));
+    let roles = Direction::ALL.into_iter().flat_map(of);
+    let series = roles.map(|(role, way)| (labels([("role", role), ("direction", way.name())]), 1));
+    gauge(
+        registry,
+        "role_observed",
+        "1 for a role that is only observed though its direction is enforced",
+        series,
+    );
 }
 
 fn faults(guard: &Guard, registry: &mut Registry) {

@@ -3,6 +3,7 @@
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod service;
 
 mod watch;
 
@@ -14,7 +15,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::watch::Changes;
+use self::{http::Scrapers, watch::Changes};
 use crate::{
     control::{self, ControlError, described, guard::Guard},
     instance::Instance,
@@ -75,18 +76,22 @@ async fn watch(
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut changes = Changes::subscribe().map_err(DaemonError::Runtime)?;
+    let mut scrapers = Scrapers::serve(listener);
     let mut ticks = interval(WATCH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let address = metrics.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(instance = instance.name, metrics = address, "ready");
+    let mut manager = service::Manager::ready();
     loop {
         let due = tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = ticks.tick() => true,
             () = changes.next(QUIET) => true,
-            asked = accept(listener.as_ref()) => {
-                http::answer(asked, || metrics::text(instance, catalogue, &guard)).await;
+            () = manager.beat() => false,
+            scraper = scrapers.next() => {
+                // One that went away meanwhile needs no text.
+                let _gone = scraper.send(metrics::text(instance, catalogue, &guard));
                 false
             }
         };
@@ -95,6 +100,7 @@ async fn watch(
             return Ok(());
         }
     }
+    manager.stopping();
     if control::on_stop(instance, catalogue) == OnStop::Open {
         control::detach(instance)?;
         tracing::info!("stopped: everything is off, as `on_stop = \"open\"` asks");
@@ -112,12 +118,5 @@ fn look(instance: &Instance, catalogue: &Catalogue, guard: &mut Guard) -> bool {
             tracing::error!(error = described(error), "cannot look at what stands");
             true
         }
-    }
-}
-
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<tokio::net::TcpStream> {
-    match listener {
-        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
-        None => std::future::pending().await,
     }
 }

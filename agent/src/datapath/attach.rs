@@ -7,7 +7,6 @@ use aya::{
     programs::{
         LinkOrder, SchedClassifier, TcAttachType, Xdp,
         links::FdLink,
-        loaded_links,
         tc::{SchedClassifierLink, TcAttachOptions},
         xdp::{XdpLink, XdpMode},
     },
@@ -16,6 +15,7 @@ use aya::{
 use super::{
     DatapathError, Pins,
     clock::Clock,
+    clsact,
     error::errno,
     foreign, interface, link,
     object::{self, Globals},
@@ -46,13 +46,19 @@ pub struct Cover {
     pub hook: Option<host::Hook>,
     /// What identifies the programs: those of another agent are replaced in place.
     pub programs: u64,
+    /// Whether TC is a filter, since the kernel has no TCX.
+    #[serde(default)]
+    pub clsact: bool,
+    /// Whether the filters' qdisc was made for them.
+    #[serde(default)]
+    pub qdisc: bool,
 }
 
 impl Cover {
     /// Whether it is what an attachment by this agent and host file would come to.
     #[must_use]
     pub fn is_current(&self, name: &str, wish: host::Hook) -> bool {
-        let Self { native: _, fallback: _, index, hook, programs } = self;
+        let Self { native: _, fallback: _, index, hook, programs, clsact: _, qdisc: _ } = self;
         interface::index(name).is_ok_and(|now| now == *index)
             && *hook == Some(wish)
             && *programs == object::version()
@@ -68,22 +74,39 @@ pub fn attach(pins: &Pins, name: &str, wish: host::Hook, globals: &Globals) -> R
     interface::ensure_ethernet(name)?;
     let mut ebpf = object::load(globals, Some(pins))?;
     Clock::pin(&mut ebpf, pins)?;
-    let (native, fallback) = ingress(&mut ebpf, pins, name, index, wish)?;
-    classifier(&mut ebpf, pins, name, index, Hook::Egress)?;
+    let mut by = Filters::default();
+    let (native, fallback) = ingress(&mut ebpf, pins, name, index, wish, &mut by)?;
+    classifier(&mut ebpf, pins, name, index, Hook::Egress, &mut by)?;
     let other = if native { Hook::Ingress } else { Hook::Xdp };
     remove(pins, name, other)?;
-    Ok(Cover { native, fallback, index, hook: Some(wish), programs: object::version() })
+    let Filters { clsact, qdisc } = by;
+    Ok(Cover { native, fallback, index, hook: Some(wish), programs: object::version(), clsact, qdisc })
 }
 
-/// Takes both directions off an interface.
+/// What attaching without links came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Filters {
+    clsact: bool,
+    qdisc: bool,
+}
+
+/// Takes both directions off an interface; `cover` as it was attached.
 ///
 /// # Errors
-/// A pin stays.
-pub fn detach(pins: &Pins, name: &str) -> Result<(), DatapathError> {
-    Hook::ALL.into_iter().try_for_each(|hook| remove(pins, name, hook))
+/// A pin or a filter stays.
+pub fn detach(pins: &Pins, name: &str, cover: &Cover) -> Result<(), DatapathError> {
+    Hook::ALL.into_iter().try_for_each(|hook| remove(pins, name, hook))?;
+    match interface::index(name) {
+        Ok(index) if cover.qdisc && cover.index == index => clsact::remove_qdisc(index),
+        // With the interface its qdisc has gone.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn remove(pins: &Pins, name: &str, hook: Hook) -> Result<(), DatapathError> {
+    if let (Ok(index), Hook::Ingress | Hook::Egress) = (interface::index(name), hook) {
+        clsact::remove(pins, index, hook)?;
+    }
     Pins::remove(&pins.link(name, hook))?;
     Pins::remove(&pins.program(name, hook))
 }
@@ -94,6 +117,7 @@ fn ingress(
     name: &str,
     index: u32,
     wish: host::Hook,
+    by: &mut Filters,
 ) -> Result<(bool, Option<String>), DatapathError> {
     let native = match wish {
         host::Hook::Xdp => true,
@@ -107,7 +131,7 @@ fn ingress(
             attached => return attached.map(|()| (true, None)),
         }
     }
-    classifier(ebpf, pins, name, index, Hook::Ingress)?;
+    classifier(ebpf, pins, name, index, Hook::Ingress, by)?;
     Ok((false, fallback))
 }
 
@@ -139,7 +163,7 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32) -> Result<(), Datap
         Err(error) => return Err(refusal(&error).map_or_else(|| failed(error), refused)),
     };
     let number = program.info().map_err(failed)?.id();
-    if !loaded_links().flatten().any(|link| link.program_id() == number) {
+    if !link::holds(number)? {
         // aya fell back to an attachment without a link: it can't be pinned, so it would end with this process.
         program.detach(id).map_err(failed)?;
         return Err(refused(
@@ -152,7 +176,14 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32) -> Result<(), Datap
     pin_program(pins, name, hook, |path| program.pin(path))
 }
 
-fn classifier(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32, hook: Hook) -> Result<(), DatapathError> {
+fn classifier(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    name: &str,
+    index: u32,
+    hook: Hook,
+    by: &mut Filters,
+) -> Result<(), DatapathError> {
     let failed = |error| {
         DatapathError::program(hook.program(), format!("cannot attach {} to {name}", hook.program()), error)
     };
@@ -168,15 +199,15 @@ fn classifier(ebpf: &mut Ebpf, pins: &Pins, name: &str, index: u32, hook: Hook) 
         drop(program.take_link(id).map_err(failed)?);
         return pin_program(pins, name, hook, |path| program.pin(path));
     }
+    if !clsact::has_tcx(name) {
+        by.clsact = true;
+        by.qdisc |= clsact::attach(program, pins, name, index, hook)?;
+        return pin_program(pins, name, hook, |path| program.pin(path));
+    }
     let way = if hook == Hook::Egress { TcAttachType::Egress } else { TcAttachType::Ingress };
     crash::point();
-    let id = match program.attach_with_options(name, way, TcAttachOptions::TcxOrder(LinkOrder::first())) {
-        Ok(id) => id,
-        Err(error) if errno(&error) == Some(nix::libc::EINVAL) => {
-            return Err(DatapathError::Tcx { interface: name.into(), why: error.to_string() });
-        }
-        Err(error) => return Err(failed(error)),
-    };
+    let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+    let id = program.attach_with_options(name, way, first).map_err(failed)?;
     let link = program.take_link(id).map_err(failed)?;
     let link = FdLink::try_from(link).map_err(|error| link_failed(&path, error))?;
     pin_link(link, &path)?;
@@ -219,7 +250,7 @@ fn link_failed(path: &Path, source: aya::programs::links::LinkError) -> Datapath
 }
 
 /// Why native XDP is refused, if this is a refusal.
-fn refusal(error: &aya::programs::ProgramError) -> Option<String> {
+pub(super) fn refusal(error: &aya::programs::ProgramError) -> Option<String> {
     let number = errno(error)?;
     let known = REFUSALS.into_iter().find(|(refusal, _)| *refusal == number);
     Some(known.map_or_else(|| std::io::Error::from_raw_os_error(number).to_string(), |(_, why)| why.into()))

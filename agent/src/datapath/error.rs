@@ -87,12 +87,12 @@ pub enum DatapathError {
         /// Why.
         why: String,
     },
-    /// The kernel is too old for TCX.
-    #[error("{interface}: this kernel can't attach by TCX (it needs Linux 6.6): {why}")]
-    Tcx {
+    /// No filter can be put there.
+    #[error("{interface}: this kernel has no TCX (Linux 6.6), and no filter can be attached: {why}")]
+    Filter {
         /// Where.
         interface: String,
-        /// What the kernel said.
+        /// Why.
         why: String,
     },
     /// More interfaces than are counted apart.

@@ -38,22 +38,33 @@ pub fn facts(path: &Path, link: &FdLink) -> Result<LinkFacts, DatapathError> {
     Ok(LinkFacts { id: info.id(), program: info.program_id(), index: index(info.id())? })
 }
 
+/// Whether this process has a link open on which the program of this number runs.
+///
+/// To list all links of the kernel takes `CAP_SYS_ADMIN`, which the service goes without.
+///
+/// # Errors
+/// The kernel does not say.
+pub(super) fn holds(program: u32) -> Result<bool, DatapathError> {
+    let runs = |text: String| number(&text, "link_id:").and(number(&text, "prog_id:")) == Some(program);
+    Ok(open_here()?.any(runs))
+}
+
 fn failed(path: &Path, source: aya::programs::links::LinkError) -> DatapathError {
     DatapathError::Link { what: path.display().to_string(), source: Box::new(source) }
 }
 
 /// The interface of a link that this process has open. aya does not hand its index out; `/proc` does.
 fn index(id: u32) -> Result<Option<u32>, DatapathError> {
+    let own = open_here()?.find(|text| number(text, "link_id:") == Some(id));
+    Ok(own.and_then(|text| number(&text, "ifindex:")).filter(|index| *index != 0))
+}
+
+/// What the kernel tells of every descriptor of this process.
+fn open_here() -> Result<impl Iterator<Item = String>, DatapathError> {
     const FOLDER: &str = "/proc/self/fdinfo";
     let entries = fs::read_dir(FOLDER).map_err(|error| DatapathError::file("read", FOLDER, error))?;
-    for entry in entries.flatten() {
-        // Descriptors come and go while other threads work.
-        let Ok(text) = fs::read_to_string(entry.path()) else { continue };
-        if number(&text, "link_id:") == Some(id) {
-            return Ok(number(&text, "ifindex:").filter(|index| *index != 0));
-        }
-    }
-    Ok(None)
+    // Descriptors come and go while other threads work.
+    Ok(entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok()))
 }
 
 fn number(text: &str, key: &str) -> Option<u32> {

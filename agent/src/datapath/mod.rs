@@ -4,20 +4,25 @@ pub mod error;
 pub mod object;
 
 pub mod attach;
+pub mod clsact;
 pub mod foreign;
 pub mod interface;
 pub mod link;
+pub mod others;
 pub mod pins;
+mod route;
 
 pub mod clock;
 pub mod embryonic;
 pub mod pages;
 pub mod policy;
 pub mod reading;
+pub mod seeds;
 pub mod state;
 
 pub mod timed;
 pub mod traced;
+pub mod trial;
 pub mod verify;
 
 pub use self::{error::DatapathError, pins::Pins};

@@ -141,21 +141,22 @@ impl Pins {
         Err(DatapathError::file("pin anything in", &self.root, error))
     }
 
-    /// Interfaces and hooks that have a pinned link.
+    /// Interfaces and hooks that have a pinned link, or a pinned program: filters have no links.
     ///
     /// # Errors
-    /// The folder can't be read.
-    pub fn links(&self) -> Result<Vec<(String, Hook)>, DatapathError> {
-        let mut links = Vec::new();
-        for name in names(&self.root.join("links"))? {
+    /// A folder can't be read.
+    pub fn attached(&self) -> Result<Vec<(String, Hook)>, DatapathError> {
+        let mut attached = Vec::new();
+        for name in [names(&self.root.join("links"))?, names(&self.root.join("programs"))?].concat() {
             let parts = name.rsplit_once('-');
             let hook = parts.and_then(|(_, hook)| Hook::ALL.into_iter().find(|known| known.name() == hook));
             if let (Some((interface, _)), Some(hook)) = (parts, hook) {
-                links.push((decode(interface), hook));
+                attached.push((decode(interface), hook));
             }
         }
-        links.sort();
-        Ok(links)
+        attached.sort();
+        attached.dedup();
+        Ok(attached)
     }
 
     /// Removes a pin, if it is there.
@@ -172,13 +173,19 @@ impl Pins {
         }
     }
 
+    /// The maps whose pins are not there.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        SHARED_MAPS.into_iter().filter(|name| !self.map(name).exists()).collect()
+    }
+
     /// Pins the maps again whose pins were removed, as long as a pinned program still has them; their names.
     ///
     /// # Errors
     /// The kernel does not say, or can't pin.
     pub fn mend(&self) -> Result<Vec<&'static str>, DatapathError> {
         let is_missing = |name: &&'static str| !self.map(name).exists();
-        let missing: Vec<_> = SHARED_MAPS.into_iter().filter(is_missing).collect();
+        let missing = self.missing();
         let mut mended = Vec::new();
         if missing.is_empty() {
             return Ok(mended);

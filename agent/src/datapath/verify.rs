@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::{
     DatapathError, Pins,
     attach::Cover,
-    foreign, interface,
+    clsact, foreign, interface,
     link::{self, LinkFacts},
     object::SHARED_MAPS,
     pins::Hook,
@@ -181,17 +181,32 @@ fn attached(
     };
     let off = |why: String| Ok(Err(Standing::Off(why)));
     let Ok(index) = interface::index(name) else { return off("the interface is missing".into()) };
+    if interface::ensure_ethernet(name).is_err() {
+        return off("no Ethernet header".into());
+    }
     let path = pins.link(name, hook);
-    let Some(open) = link::open(&path)? else {
+    let facts = match link::open(&path)? {
+        Some(open) => Some(link::facts(&path, &open)?),
+        None => filter(pins, index, hook)?,
+    };
+    let Some(facts) = facts else {
         let other = if direction == Direction::Ingress { foreign::xdp(index)? } else { None };
         let other = other.map(|other| format!(", but {other} is")).unwrap_or_default();
         return off(format!("no program of ours is attached{other}"));
     };
-    let facts = link::facts(&path, &open)?;
     Ok(match fault(pins, name, hook, index, cover, &facts)? {
         Some(why) => Err(why),
         None => Ok((hook, facts)),
     })
+}
+
+/// Where the kernel has no TCX: our filter, as if it were a link.
+fn filter(pins: &Pins, index: u32, hook: Hook) -> Result<Option<LinkFacts>, DatapathError> {
+    if hook == Hook::Xdp {
+        return Ok(None);
+    }
+    let found = clsact::find(pins, index, hook)?;
+    Ok(found.map(|(program, _)| LinkFacts { id: 0, program, index: Some(index) }))
 }
 
 /// Whether all maps are pinned.
@@ -253,6 +268,11 @@ fn fault(
         Hook::Ingress => TcAttachType::Ingress,
         Hook::Egress => TcAttachType::Egress,
     };
+    if !pins.link(name, hook).exists() {
+        let before = clsact::find(pins, index, hook)?.and_then(|(_, before)| before.last().cloned());
+        let why = |filter: clsact::Filter| format!("{} stands before it", filter.describe());
+        return Ok(before.map(|filter| Standing::Degraded(why(filter))));
+    }
     let (_, order) = SchedClassifier::query_tcx(name, way).map_err(failed)?;
     let before = order.iter().take_while(|program| program.id() != facts.program).last();
     Ok(before.map(|program| {

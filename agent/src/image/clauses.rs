@@ -46,7 +46,12 @@ impl Manner {
         self == Self::PLAIN
     }
 
-    fn clause(self, class: Class) -> Clause {
+    /// To the same, whatever the ports.
+    pub(super) const fn of_any_port(self) -> Self {
+        Self { source_port: 0, control_port: 0, ..self }
+    }
+
+    pub(super) const fn clause(self, class: Class) -> Clause {
         Clause::new(self.to, self.source_port, self.control_port, class)
     }
 }
@@ -73,12 +78,11 @@ pub(super) struct Clauses {
 }
 
 impl Clauses {
-    /// The class of a service that may be used in these manners.
+    /// The class of a service that has these clauses.
     ///
     /// # Errors
     /// There are more than are tried, or more than the table holds.
-    pub(super) fn class(&mut self, manners: Vec<(Manner, Class)>) -> Result<Class, ImageError> {
-        let mut list: Vec<Clause> = manners.into_iter().map(|(manner, class)| manner.clause(class)).collect();
+    pub(super) fn class(&mut self, mut list: Vec<Clause>) -> Result<Class, ImageError> {
         if let Some(last) = list.last_mut() {
             *last = last.last();
         }

@@ -3,6 +3,8 @@
 mod service;
 
 mod clauses;
+mod observed;
+
 mod expand;
 mod peers;
 mod table;
@@ -27,6 +29,7 @@ pub(crate) use self::service::{closed, known_addresses};
 pub use self::slots::FlowSlots;
 use self::{
     clauses::{Clauses, Manner, by_manner},
+    observed::{Observed, Slotted},
     peers::Sets,
     service::{Known, Needs},
 };
@@ -173,12 +176,21 @@ impl Image {
         slots: &mut FlowSlots,
         ticks_per_second: u64,
     ) -> Result<Self, ImageError> {
-        let ids = slots.assign(policy.rules.iter().map(|rule| rule.flow.as_str()))?;
+        let observed = Observed::of(policy);
+        let named = policy.rules.iter().map(|rule| rule.flow.as_str());
+        let mut ids = slots.assign(named.chain(observed.flows.iter().map(|(_, flow)| flow.as_str())))?;
+        let observed_ids = ids.split_off(policy.rules.len());
         let needs = Needs::gather(&policy.rules, &policy.host.names);
         let deferred = Deferred::of(policy);
         let sets = Sets::new(protected, groups(&policy.rules));
-        let mut classes =
-            Classes { ids: &ids, needs: &needs, sets, clauses: Clauses::default(), known: HashMap::new() };
+        let mut classes = Classes {
+            ids: &ids,
+            needs: &needs,
+            observed: Slotted { observed: &observed, ids: &observed_ids },
+            sets,
+            clauses: Clauses::default(),
+            known: HashMap::new(),
+        };
         let mut words = vec![0; Service::SLOTS as usize];
         for (services, rules) in needs.services() {
             let word = classes.class(services.first.protocol, rules)?.word();
@@ -190,7 +202,9 @@ impl Image {
         let Sets { peerings, peers, shared, .. } = classes.sets;
         let (seed, peers) = table::place(&peers)?;
         let settings = settings::of(policy, seed, ticks_per_second)?;
-        let flows = flows(&policy.rules, &ids);
+        let mut flows = flows(&policy.rules, &ids);
+        flows.extend(observed.meta(&observed_ids));
+        flows.sort_by_key(|flow| flow.slot);
         Ok(Self { classes: words, peerings, peers, shared, clauses, settings, flows, deferred })
     }
 
@@ -206,6 +220,7 @@ impl Image {
 struct Classes<'a> {
     ids: &'a [RuleId],
     needs: &'a Needs<'a>,
+    observed: Slotted<'a>,
     sets: Sets,
     clauses: Clauses,
     /// By family and positions of the rules.
@@ -257,10 +272,15 @@ impl Classes<'_> {
                 manners.push((manner, class));
             }
         }
-        match manners.as_slice() {
-            [] => Ok(Class::NONE),
-            [(manner, class)] if manner.is_plain() => Ok(*class),
-            _ => self.clauses.class(manners),
+        let all = rules.iter().filter_map(|at| self.needs.rule(*at));
+        let open = self.observed.tails(all, &manners);
+        match (manners.as_slice(), open.as_slice()) {
+            ([], []) => Ok(Class::NONE),
+            ([(manner, class)], []) if manner.is_plain() => Ok(*class),
+            (manners, _) => {
+                let clauses = manners.iter().map(|(manner, class)| manner.clause(*class));
+                self.clauses.class(clauses.chain(open).collect())
+            }
         }
     }
 

@@ -19,7 +19,7 @@ const EMBRYONIC: Duration = Duration::from_secs(30);
 const ECHO: Duration = Duration::from_secs(30);
 
 pub(super) fn of(policy: &Policy, peer_seed: u64, ticks_per_second: u64) -> Result<Settings, ImageError> {
-    let Policy { host, rules, dormant: _, report: _ } = policy;
+    let Policy { host, rules, dormant: _, stages: _, report: _ } = policy;
     let StateLimits { established: _, embryonic: _, tcp_idle, udp_idle, adoption: _ } = host.state;
     let [tcp, closing, embryonic, udp, echo] =
         [tcp_idle, CLOSING, EMBRYONIC, udp_idle, ECHO].map(|limit| ticks(limit, ticks_per_second));

@@ -13,6 +13,7 @@ use super::InstanceError;
 use crate::{
     datapath::{attach::Cover, object::Secret},
     image::FlowSlots,
+    policy::stage::Declared,
 };
 
 /// What is remembered.
@@ -30,6 +31,9 @@ pub struct State {
     pub since: Timestamp,
     /// The generation that was made last.
     pub generation: u16,
+    /// Whether numbers of generations are used again.
+    #[serde(default)]
+    pub reused: bool,
     /// Those that the kernel may have in force: the current one, the one to go back to, one that is being made.
     pub generations: BTreeMap<u16, Generation>,
     /// The switch's word as it was stored last.
@@ -42,8 +46,15 @@ pub struct State {
     pub enforced: bool,
     /// Of an instance whose maps are gone: the mode of each direction, and the one that its host file had asked for.
     pub resume: BTreeMap<String, Resume>,
-    /// When modes last changed, by direction.
+    /// When modes and stages last changed or were asked for again, by direction and by role and direction: since when is
+    /// observed what is observed.
     pub changed: BTreeMap<String, Timestamp>,
+    /// How many had been pushed out of the table of who then.
+    #[serde(default)]
+    pub pushed_out: BTreeMap<String, u64>,
+    /// Of an instance whose maps are gone: the stages of the roles.
+    #[serde(default)]
+    pub resume_stages: Declared,
 }
 
 /// How a direction stood before a reboot.
@@ -66,6 +77,9 @@ pub struct Generation {
     pub day: Date,
     /// The modes that the host file asked for, by direction: only a new wish undoes what a command has set.
     pub declared: BTreeMap<String, String>,
+    /// The stages of its roles, and those that the host file asked for.
+    #[serde(default)]
+    pub roles: Declared,
 }
 
 impl State {
@@ -81,6 +95,7 @@ impl State {
             ticks_per_second,
             since: Timestamp::now(),
             generation: 0,
+            reused: false,
             generations: BTreeMap::new(),
             switch: 0,
             intent: None,
@@ -88,6 +103,8 @@ impl State {
             enforced: false,
             resume: BTreeMap::new(),
             changed: BTreeMap::new(),
+            pushed_out: BTreeMap::new(),
+            resume_stages: Declared::default(),
         })
     }
 

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::pack::{Pack, PackError};
+use super::{
+    host::permissions::{self, PermissionError},
+    pack::{Pack, PackError},
+};
 
 /// Where a site keeps its own packs unless told otherwise.
 pub const SITE_PACKS: &str = "/etc/portreeve/packs";
@@ -47,6 +50,12 @@ pub enum CatalogueError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody else may change what is enforced.
+    #[error("{source}: {}", source.help())]
+    Untrusted {
+        /// Who, and where.
+        source: PermissionError,
+    },
     /// Two packs use one id, so that its counter would mean two things.
     #[error("flow {id} stands in two packs: {first} and {second}")]
     FlowTwice {
@@ -79,18 +88,45 @@ impl Catalogue {
     /// # Errors
     /// A folder or pack that can't be read, broken packs, and flow ids that two packs use.
     pub fn load(folder: Option<&Path>) -> Result<Self, CatalogueError> {
+        Self::with_packs_of(folder, |path| fs::read_to_string(path).map_err(unreadable(path)))
+    }
+
+    /// As [`Catalogue::load`], for commands that carry a policy out: a folder or a pack that others can write is
+    /// refused, as such a host file is.
+    ///
+    /// # Errors
+    /// As [`Catalogue::load`]; who else can change what is enforced.
+    pub fn load_trusted(folder: Option<&Path>) -> Result<Self, CatalogueError> {
+        let untrusted = |source| CatalogueError::Untrusted { source };
+        let site = Path::new(SITE_PACKS);
+        if let Some(folder) = folder.or_else(|| site.is_dir().then_some(site)) {
+            permissions::folder(folder).map_err(untrusted)?;
+        }
+        Self::with_packs_of(folder, |path| {
+            io::read_to_string(permissions::open(path).map_err(untrusted)?).map_err(unreadable(path))
+        })
+    }
+
+    fn with_packs_of(
+        folder: Option<&Path>,
+        read: impl Fn(&Path) -> Result<String, CatalogueError>,
+    ) -> Result<Self, CatalogueError> {
         let catalogue = Self::built_in()?;
         let site = Path::new(SITE_PACKS);
         match folder {
-            Some(folder) => catalogue.overlaid(folder),
-            None if site.is_dir() => catalogue.overlaid(site),
+            Some(folder) => catalogue.overlaid(folder, read),
+            None if site.is_dir() => catalogue.overlaid(site, read),
             None => Ok(catalogue),
         }
     }
 
-    fn overlaid(mut self, folder: &Path) -> Result<Self, CatalogueError> {
+    fn overlaid(
+        mut self,
+        folder: &Path,
+        read: impl Fn(&Path) -> Result<String, CatalogueError>,
+    ) -> Result<Self, CatalogueError> {
         for path in pack_files(folder)? {
-            let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+            let text = read(&path)?;
             let pack = Pack::parse(&path.display().to_string(), &text)?;
             let entry = Entry { pack, file: Some(path) };
             match self.entries.iter_mut().find(|old| old.pack.name == entry.pack.name) {
@@ -179,6 +215,27 @@ mod tests {
         fs::write(folder.path().join("copy.toml"), &text).unwrap();
         let error = Catalogue::load(Some(folder.path())).unwrap_err();
         assert!(matches!(error, CatalogueError::FlowTwice { .. }), "{error}");
+    }
+
+    #[test]
+    fn packs_that_others_can_write_are_read_and_not_obeyed() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.toml");
+        fs::write(&path, BUILT_IN[3].1).unwrap();
+        for (of, mode, fine) in [
+            (path.as_path(), 0o644, true),
+            (&path, 0o664, false),
+            (&path, 0o646, false),
+            (&path, 0o600, true),
+            (folder.path(), 0o777, false),
+            (folder.path(), 0o755, true),
+        ] {
+            fs::set_permissions(of, fs::Permissions::from_mode(mode)).unwrap();
+            let trusted = Catalogue::load_trusted(Some(folder.path()));
+            assert_eq!(trusted.is_ok(), fine, "{} {mode:o}: {trusted:?}", of.display());
+            assert!(Catalogue::load(Some(folder.path())).is_ok());
+        }
     }
 
     #[test]

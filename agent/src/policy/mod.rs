@@ -9,6 +9,7 @@ pub mod ports;
 pub mod resolve;
 pub mod rule;
 pub mod site;
+pub mod stage;
 pub mod version;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ pub use self::{
     host::{HostFile, permissions::permissions},
     resolve::{Dormant, Off, Policy},
     rule::Rule,
+    stage::{Stage, Stages},
 };
 use crate::diagnostic::{Report, Severity};
 

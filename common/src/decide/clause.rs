@@ -47,6 +47,7 @@ fn judge<T: Tables>(clause: &Clause, key: &FlowKey, began: Direction, tables: &T
     if !ruled.passes() {
         return ruled;
     }
+    let ruled = if clause.is_observed() { ruled.observed() } else { ruled };
     if clause.is_to_many() {
         return ruled.to_many();
     }

@@ -38,12 +38,14 @@ impl Control {
     }
 }
 
-/// Whether a control flow to `port` lives, between the same two hosts, with the end as its server that begins `flow`.
+/// Whether a control flow to `port` lives, between the same two hosts, with the end as its server that begins `flow`. Its
+/// client has begun it: who calls from the server's port is no server.
 #[inline(always)]
 pub fn is_controlled<T: Tables>(port: u16, flow: &FlowKey, began: Direction, tables: &T) -> bool {
     let Some(control) = tables.control(&Control::key(flow, port, began)) else { return false };
     for client in control.clients {
-        if client != 0 && tables.is_open(&Control::flow(flow, port, client, began)) {
+        let client_began = Some(began.opposite());
+        if client != 0 && tables.open(&Control::flow(flow, port, client, began)) == client_began {
             return true;
         }
     }
@@ -60,9 +62,12 @@ pub(super) fn note_either<T: Tables>(flow: &FlowKey, tables: &T) {
     }
 }
 
-/// Keeps a flow in mind that began in `began`.
+/// Keeps a flow in mind, if it lives and began in `began`.
 #[inline(always)]
 pub fn note<T: Tables>(flow: &FlowKey, began: Direction, tables: &T) {
+    if tables.open(flow) != Some(began) {
+        return;
+    }
     let port = flow.service(began).number;
     let server = began.opposite();
     let client = match server {
@@ -76,7 +81,7 @@ pub fn note<T: Tables>(flow: &FlowKey, began: Direction, tables: &T) {
         if *known == client {
             return;
         }
-        let free = *known == 0 || !tables.is_open(&Control::flow(flow, port, *known, server));
+        let free = *known == 0 || tables.open(&Control::flow(flow, port, *known, server)) != Some(began);
         if free && place.is_none() {
             place = Some(at);
         }

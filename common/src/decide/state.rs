@@ -2,8 +2,9 @@
 
 use super::{Decision, policy, tcp};
 use crate::{
-    Direction, Reason, Tables,
+    Direction, Reason, Service, Tables,
     flow::{FlowKey, FlowState},
+    number::protocol,
     sight::{Part, Sight},
     tables::Live,
 };
@@ -133,25 +134,27 @@ fn begin<T: Tables>(
         return Ok(ruled);
     }
     policy::ends(key, direction, ruled, tables)?;
-    let generation = valid_for(ruled, tables);
+    let generation = valid_for(ruled, key.service(direction), tables);
     tables.begin(key, FlowState::new(key.protocol(), direction, ruled.id(), generation, tables.now()));
     Ok(ruled)
 }
 
-/// The generation under which a verdict holds for the packets that follow. A data connection is judged with each one:
-/// no generation is 0.
+/// The generation under which a verdict holds for the packets that follow. A data connection is judged with each one, and
+/// so is its control flow, which has to be kept in mind: no generation is 0.
 #[inline(always)]
-pub(super) fn valid_for<T: Tables>(ruled: Decision, tables: &T) -> u16 {
-    if ruled.is(Reason::Related) { 0 } else { tables.generation() }
+pub(super) fn valid_for<T: Tables>(ruled: Decision, service: Service, tables: &T) -> u16 {
+    let controls = || service.protocol == protocol::TCP && tables.settings().controls(service.number);
+    if ruled.is(Reason::Related) || controls() { 0 } else { tables.generation() }
 }
 
 /// A flow that an older generation let begin goes on under its new rule, or ends.
 #[inline(always)]
 fn by_this_generation<T: Tables>(sight: &Sight, state: FlowState, tables: &T) -> Result<FlowState, Decision> {
     let key = sight.key();
-    let ruled = policy::look_up(key.service(state.began()), sight, tables);
+    let service = key.service(state.began());
+    let ruled = policy::look_up(service, sight, tables);
     if ruled.passes() {
-        Ok(state.under(ruled.id(), valid_for(ruled, tables)))
+        Ok(state.under(ruled.id(), valid_for(ruled, service, tables)))
     } else if ruled.question().is_some() {
         Err(ruled)
     } else {

@@ -48,6 +48,8 @@ pub(super) fn continues<T: Tables>(
     if live.established {
         tables.refresh(live, key, advance(state, headers, direction).at(tables.now()));
         Ok(())
+    } else if let Some(met_by) = state.met_by() {
+        met(headers, state, key, [met_by, direction], tables)
     } else if state.began() == direction {
         initiator(headers, state, key, direction, tables)
     } else {
@@ -93,6 +95,32 @@ fn initiator<T: Tables>(
     Ok(())
 }
 
+/// A connection that was met in its middle: it lives when the other end goes on with it too. A forged packet gets a reset
+/// for an answer, or none.
+#[inline(always)]
+fn met<T: Tables>(
+    headers: &Headers,
+    state: FlowState,
+    key: &FlowKey,
+    [met_by, direction]: [Direction; 2],
+    tables: &T,
+) -> Result<(), Decision> {
+    if headers.has(flags::RST) {
+        return Ok(());
+    }
+    if headers.has(flags::SYN) {
+        return Err(Reason::NoState.into());
+    }
+    let state = advance(state, headers, direction);
+    if met_by == direction {
+        // It waits no longer for that.
+        tables.begin(key, state);
+    } else {
+        tables.establish(key, state.answered().at(tables.now()));
+    }
+    Ok(())
+}
+
 #[inline(always)]
 fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowState {
     goes_on(state, headers.flags, || headers.sequence, headers.acknowledgement, direction)
@@ -116,7 +144,8 @@ pub(crate) fn goes_on(
     if all & flags::FIN != 0 { state.finished(direction) } else { state }
 }
 
-/// In the window after the first enforcement, a connection that policy would have let begin is taken as it is.
+/// In the window after the first enforcement, a connection that policy would have let begin is taken as it is. It waits
+/// for its other end, as one that begins does.
 #[inline(always)]
 pub(super) fn adopt<T: Tables>(
     sight: &Sight,
@@ -142,8 +171,8 @@ pub(super) fn adopt<T: Tables>(
     }
     let (_, ruled) = ruled.settled();
     policy::ends(key, direction, ruled, tables)?;
-    let generation = valid_for(ruled, tables);
-    let state = FlowState::new(key.protocol(), began, ruled.id(), generation, tables.now()).answered();
-    tables.establish(key, advance(state, headers, direction));
+    let generation = valid_for(ruled, key.service(began), tables);
+    let state = FlowState::new(key.protocol(), began, ruled.id(), generation, tables.now()).met(direction);
+    tables.begin(key, advance(state, headers, direction));
     Ok(ruled.because(Reason::Adopted))
 }

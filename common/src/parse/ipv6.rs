@@ -182,6 +182,8 @@ const fn fragment(headers: &mut Headers, word: u16, id: u32, behind: u16) {
         headers.fragment_id = id;
         headers.fragment_at = if first { behind } else { word & OFFSET };
         headers.fragment = if first { Fragment::First } else { Fragment::Later };
+    } else {
+        headers.fragment = Fragment::Only;
     }
 }
 

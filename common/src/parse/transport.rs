@@ -18,7 +18,7 @@ pub(super) fn parse<P: Packet + ?Sized>(
     headers: &mut Headers,
 ) -> Result<(), Reason> {
     let short = match headers.fragment {
-        Fragment::Whole => Reason::Malformed,
+        Fragment::Whole | Fragment::Only => Reason::Malformed,
         Fragment::First => Reason::Fragment,
         Fragment::Later => return Ok(()),
     };
@@ -102,7 +102,8 @@ fn udp<P: Packet + ?Sized>(
     let length = second >> 16;
     // A super-packet beyond 64 KiB says 0.
     let too_short = length < UDP_HEADER && (length != 0 || packet.segments() == 1);
-    let too_long = matches!(headers.fragment, Fragment::Whole) && headers.offset + length > headers.end;
+    let whole = matches!(headers.fragment, Fragment::Whole | Fragment::Only);
+    let too_long = whole && headers.offset + length > headers.end;
     if too_short || too_long {
         return Err(Reason::Malformed);
     }

@@ -38,6 +38,8 @@ pub(super) fn look<P: Packet + ?Sized>(packet: &P, direction: Direction, sight: 
         }
         Meaning::Error => error(packet, &headers, direction, sight),
         Meaning::Redirect => sight.judge(Reason::Redirect),
+        // Neighbours ignore what has a fragment header (RFC 6980, section 5), and listeners never need one.
+        Meaning::Neighbour | Meaning::Listener if headers.was_fragmented() => sight.judge(Reason::Fragment),
         Meaning::Neighbour => sight.judge(neighbour(&headers, direction)),
         Meaning::Listener => sight.judge(listener(&headers, direction)),
         Meaning::Other => sight.part = Part::Message,

@@ -1,8 +1,8 @@
-//! `traffic serve` echoes, `traffic run` sends and reports as JSON what was lost or changed.
+//! `traffic serve` echoes, `traffic run` sends and reports as JSON what was lost or changed, `traffic reach` connects.
 
 use std::{
     io::Write,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -31,6 +31,14 @@ enum Command {
         /// Seconds to serve.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Connects over TCP; exit 1 when nobody answers in time.
+    Reach {
+        /// Where to.
+        address: SocketAddr,
+        /// Milliseconds that the answer may take.
+        #[arg(long, default_value_t = 1000)]
+        patience: u64,
     },
     /// Exchanges messages with an echo server, until SIGTERM at the latest; exit 1 when any was lost or changed.
     Run(Run),
@@ -70,6 +78,10 @@ fn main() -> anyhow::Result<ExitCode> {
             print(&server.address()?.to_string())?;
             serve(&server, Duration::from_secs(seconds))?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Reach { address, patience } => {
+            let reached = TcpStream::connect_timeout(&address, Duration::from_millis(patience));
+            Ok(if reached.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Run(run) => {
             let stop = Arc::new(AtomicBool::new(false));

@@ -24,8 +24,10 @@ pub const OPERATOR: &str = "192.0.2.20";
 /// Nobody forbids these but the policy: something listens on all of them.
 pub const PORTS: [u16; 3] = [4431, 4432, 4433];
 
-/// How long a probe waits for an answer: there is one at once, or none.
-const PROBE: &str = "0.4";
+/// How long a probe waits for an answer, in milliseconds: there is one at once, or none.
+const PROBE: &str = "500";
+/// Seconds that the echo servers serve, beyond what any suite takes on a slow machine.
+const LIFETIME: &str = "3600";
 
 /// Three hosts and an agent.
 pub struct Gateway {
@@ -40,6 +42,7 @@ pub struct Gateway {
     /// The lab.
     pub lab: Lab,
     hook: &'static str,
+    traffic: String,
     _echoes: Vec<Server>,
 }
 
@@ -57,11 +60,11 @@ impl Gateway {
         let mut echoes = Vec::new();
         for port in PORTS {
             let at = format!("0.0.0.0:{port}");
-            echoes.push(edge.spawn([traffic, "serve", &at, "--seconds", "300"])?.listening("tcp", port)?);
-            echoes.push(edge.spawn([traffic, "serve", &at, "--udp", "--seconds", "300"])?);
+            echoes.push(edge.spawn([traffic, "serve", &at, "--seconds", LIFETIME])?.listening("tcp", port)?);
+            echoes.push(edge.spawn([traffic, "serve", &at, "--udp", "--seconds", LIFETIME])?);
         }
         let agent = Agent::new(&edge, &Agent::program()?)?;
-        Ok(Self { edge, operator, intruder, agent, lab, hook, _echoes: echoes })
+        Ok(Self { edge, operator, intruder, agent, lab, hook, traffic: traffic.to_owned(), _echoes: echoes })
     }
 
     /// A host file that lets the operator use these ports over TCP and UDP, in this mode.
@@ -155,8 +158,8 @@ impl Gateway {
     /// # Errors
     /// The probe can't be started.
     pub fn reaches(&self, from: &Host, port: u16) -> Result<bool> {
-        let connect = format!("exec 3<>/dev/tcp/{EDGE}/{port}");
-        Ok(from.run(["timeout", PROBE, "bash", "-c", &connect])?.success())
+        let to = format!("{EDGE}:{port}");
+        Ok(from.run([self.traffic.as_str(), "reach", &to, "--patience", PROBE])?.success())
     }
 
     /// Which of [`PORTS`] the operator reaches.

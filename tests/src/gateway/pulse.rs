@@ -1,6 +1,7 @@
 //! Traffic that runs while something happens to the agent, and what became of it.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{EDGE, Gateway, PORTS};
@@ -14,6 +15,7 @@ use crate::{
 pub struct Pulse {
     allowed: Vec<Server>,
     forbidden: Server,
+    ping: Option<Server>,
     before: u64,
 }
 
@@ -26,14 +28,17 @@ pub struct Beats {
     pub refused: u64,
     /// The longest that an answer took, in milliseconds.
     pub slowest_ms: u64,
+    /// Echoes that came back as they were sent.
+    pub echoes: u64,
 }
 
 impl std::fmt::Display for Beats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { answered, refused, slowest_ms } = self;
+        let Self { answered, refused, slowest_ms, echoes } = self;
         write!(
             f,
-            "{answered} messages answered byte for byte, the slowest in {slowest_ms} ms; {refused} forbidden ones dropped"
+            "{answered} messages answered byte for byte, the slowest in {slowest_ms} ms, and {echoes} echoes; {refused} \
+             forbidden ones dropped"
         )
     }
 }
@@ -45,7 +50,7 @@ impl Pulse {
     /// The traffic can't be started.
     pub fn start(gateway: &Gateway, traffic: &str) -> Result<Self> {
         let target = format!("{EDGE}:{}", PORTS[0]);
-        let endless = ["--rounds", "1000000", "--seconds", "240"];
+        let endless = ["--rounds", "1000000", "--seconds", "3000"];
         let run = |words: &[&str]| -> Vec<String> {
             let words = [traffic, "run", &target].into_iter().chain(words.iter().copied()).chain(endless);
             words.map(str::to_owned).collect()
@@ -64,7 +69,17 @@ impl Pulse {
         ]))?;
         let quick = ["--udp", "--connections", "4", "--bytes", "64", "--patience", "10", "--pause", "10"];
         let forbidden = gateway.intruder.spawn(run(&quick))?;
-        Ok(Self { allowed: vec![tcp, udp], forbidden, before })
+        Ok(Self { allowed: vec![tcp, udp], forbidden, ping: None, before })
+    }
+
+    /// Lets the operator ping too, which the policies have to allow.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn with_ping(self, gateway: &Gateway) -> Result<Self> {
+        // `ping` itself compares what comes back with what it has sent.
+        let ping = gateway.operator.spawn(["ping", "-i", "0.05", "-s", "1400", EDGE])?;
+        Ok(Self { ping: Some(ping), ..self })
     }
 
     /// Ends it, and says what became of it; every forbidden message has been counted.
@@ -88,8 +103,11 @@ impl Pulse {
     /// # Errors
     /// A message was lost or changed, or a forbidden one came back.
     pub fn beats(self) -> Result<Beats> {
-        let Self { allowed, forbidden, before: _ } = self;
-        let mut beats = Beats { answered: 0, refused: 0, slowest_ms: 0 };
+        let Self { allowed, forbidden, ping, before: _ } = self;
+        let mut beats = Beats { answered: 0, refused: 0, slowest_ms: 0, echoes: 0 };
+        if let Some(ping) = ping {
+            beats.echoes = echoes(ping)?;
+        }
         for server in allowed {
             let report = end(server)?;
             ensure!(report.flawless(), "allowed traffic suffered: {report:?}");
@@ -101,6 +119,18 @@ impl Pulse {
         beats.refused = report.sent;
         Ok(beats)
     }
+}
+
+/// Ends a `ping`; how many came back. The last one may be on its way.
+fn echoes(mut ping: Server) -> Result<u64> {
+    ping.signal(Signal::SIGINT)?;
+    ping.wait(PATIENCE)?;
+    let log = ping.log()?;
+    let line = log.lines().find(|line| line.contains("packets transmitted")).context("no summary")?;
+    let mut numbers = line.split(", ").filter_map(|part| part.split(' ').next()?.parse::<u64>().ok());
+    let (sent, received) = numbers.next().zip(numbers.next()).with_context(|| line.to_owned())?;
+    ensure!(received + 1 >= sent && received > 0 && !log.contains("wrong data"), "echoes suffered: {line}");
+    Ok(received)
 }
 
 /// Asks it to end, and reads its report.

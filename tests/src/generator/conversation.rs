@@ -66,7 +66,7 @@ impl Conversation {
             18..26 => talk.udp(random),
             26..30 => talk.echo(random),
             30 => talk.dhcp(random),
-            _ => talk.groups(),
+            _ => talk.groups(random),
         }
         if random.u8(..48) == 0 {
             talk.pause(random);
@@ -76,6 +76,9 @@ impl Conversation {
 
     fn tcp(&mut self, random: &mut Rng) {
         let (caller, callee) = (self.ends.began, self.ends.began.opposite());
+        if random.u8(..16) == 0 {
+            return self.midway(random);
+        }
         self.segment(caller, SYN, 0);
         match random.u8(..16) {
             0 => return self.segment(callee, RST | ACK, 0),
@@ -99,6 +102,21 @@ impl Conversation {
         if random.bool() {
             self.chat(random);
         }
+    }
+
+    /// Nobody saw its beginning: one end goes on, and the other one does too, resets it, or says nothing.
+    fn midway(&mut self, random: &mut Rng) {
+        let first = either(random);
+        self.segment(first, if random.u8(..8) == 0 { FIN | ACK } else { PSH | ACK }, random.u16(..64));
+        match random.u8(..6) {
+            0 => self.segment(first, ACK, 0),
+            1 => self.segment(first.opposite(), RST, 0),
+            2 => self.segment(first.opposite(), SYN | ACK, 0),
+            3 => self.segment(self.ends.began, SYN, 0),
+            _ => self.segment(first.opposite(), ACK, 0),
+        }
+        self.chat(random);
+        self.close(random);
     }
 
     fn chat(&mut self, random: &mut Rng) {
@@ -195,25 +213,42 @@ impl Conversation {
         }
     }
 
-    /// RFC 2131: both ends may not have addresses yet.
+    /// RFC 2131, RFC 8415: both ends may not have addresses yet. Now and then a server speaks up unasked.
     fn dhcp(&mut self, random: &mut Rng) {
-        const SERVER: &str = "192.0.2.1:67";
-        let discover = frame().from("0.0.0.0:68").to("255.255.255.255:67").outbound().udp();
-        self.say(Direction::Egress, discover.payload(vec![0; 240]));
-        let offer = frame().from(SERVER).to("255.255.255.255:68").udp().payload(vec![0; 240]);
-        self.say(Direction::Ingress, offer);
+        const SERVERS: [&str; 3] = ["192.0.2.1:67", "198.51.100.7:67", "127.0.0.1:67"];
+        const CLIENTS: [&str; 4] = ["0.0.0.0:68", "192.0.2.10:68", "192.0.2.77:68", "224.0.0.1:68"];
+        const TO_SERVERS: [&str; 4] =
+            ["255.255.255.255:67", "192.0.2.1:67", "198.51.100.7:67", "224.0.0.1:67"];
+        const TO_CLIENTS: [&str; 4] =
+            ["255.255.255.255:68", "192.0.2.10:68", "192.0.2.77:68", "224.0.0.1:68"];
+        let any = |random: &mut Rng, texts: &[&'static str]| texts[random.usize(..texts.len())];
+        for _ in 0..random.u8(1..6) {
+            if random.bool() {
+                let asks = frame().from(any(random, &CLIENTS)).to(any(random, &TO_SERVERS)).outbound();
+                self.say(Direction::Egress, asks.udp().payload(vec![0; 240]));
+            } else {
+                let answers = frame().from(any(random, &SERVERS)).to(any(random, &TO_CLIENTS)).udp();
+                self.say(Direction::Ingress, answers.payload(vec![0; 240]));
+            }
+        }
         let local = (self.ends.local.0, 68);
         if local.0.is_ipv4() {
-            self.say(Direction::Egress, frame().from(local).to(SERVER).outbound().udp());
-            self.say(Direction::Ingress, frame().from(SERVER).to(local).udp());
+            self.say(Direction::Egress, frame().from(local).to(SERVERS[0]).outbound().udp());
+            self.say(Direction::Ingress, frame().from(SERVERS[0]).to(local).udp());
         }
-        if random.bool() {
-            self.say(either(random), frame().from("[fe80::1]:547").to("[fe80::10]:546").udp());
+        for _ in 0..random.u8(..4) {
+            let (client, server) = (any(random, &["[fe80::10]:546", "[fe80::11]:546"]), "[fe80::1]:547");
+            if random.bool() {
+                let to = any(random, &["[ff02::1:2]:547", server]);
+                self.say(Direction::Egress, frame().from(client).to(to).outbound().udp());
+            } else {
+                self.say(Direction::Ingress, frame().from(server).to(client).udp());
+            }
         }
     }
 
     /// Control groups of multicast.
-    fn groups(&mut self) {
+    fn groups(&mut self, random: &mut Rng) {
         let router = "192.0.2.1";
         self.say(Direction::Ingress, frame().from(router).to("224.0.0.1").igmp(0x11));
         self.say(Direction::Egress, frame().from("192.0.2.10").to("224.0.0.22").outbound().igmp(0x22));
@@ -221,6 +256,11 @@ impl Conversation {
         self.say(Direction::Ingress, frame().from("fe80::1").to("ff02::1").icmpv6(130, 0));
         self.say(Direction::Egress, frame().from("fe80::10").to("ff02::16").outbound().icmpv6(143, 0));
         self.say(Direction::Ingress, frame().from("fe80::1").to("ff02::1").icmpv6(134, 0));
+        // With a fragment header, and what would follow.
+        let piece = frame().from("fe80::1").to("ff02::1").icmpv6(if random.bool() { 134 } else { 130 }, 0);
+        let (more, id) = (random.bool(), random.u32(IDENTIFIERS));
+        self.say(Direction::Ingress, piece.clone().fragment(0, more, id));
+        self.say(Direction::Ingress, piece.payload([0; 64]).fragment(8, false, id));
     }
 
     /// Someone on the way reports that what was said last did not arrive.

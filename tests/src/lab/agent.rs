@@ -21,6 +21,7 @@ pub struct Agent {
     instance: String,
     packs: Option<PathBuf>,
     bpffs: PathBuf,
+    no_tcx: bool,
 }
 
 impl Agent {
@@ -31,13 +32,19 @@ impl Agent {
     pub fn new(host: &Host, program: &Path) -> Result<Self> {
         ensure!(program.is_file(), "{} is not built", program.display());
         let (program, instance, bpffs) = (program.to_owned(), host.name().to_owned(), host.lab().bpffs());
-        Ok(Self { host: host.clone(), program, instance, packs: None, bpffs })
+        Ok(Self { host: host.clone(), program, instance, packs: None, bpffs, no_tcx: false })
     }
 
     /// The same with packs of this folder beside those that are built in.
     #[must_use]
     pub fn with_packs(self, folder: &Path) -> Self {
         Self { packs: Some(folder.to_owned()), ..self }
+    }
+
+    /// The same as on a kernel without TCX.
+    #[must_use]
+    pub fn without_tcx(self) -> Self {
+        Self { no_tcx: true, ..self }
     }
 
     /// Where [`Agent::new`] finds the program in a suite: what `cargo xtask test` built and named.
@@ -150,7 +157,11 @@ impl Agent {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let mut words = vec![self.program.clone()];
+        let mut words: Vec<PathBuf> = Vec::new();
+        if self.no_tcx {
+            words.extend(["env".into(), "PORTREEVE_NO_TCX=1".into()]);
+        }
+        words.push(self.program.clone());
         words.extend(command.into_iter().map(|word| PathBuf::from(word.as_ref())));
         words.extend(["--instance".into(), self.instance.clone().into()]);
         words.extend(["--bpffs".into(), self.bpffs.clone()]);

@@ -35,6 +35,8 @@ pub(super) struct Packet {
 pub(super) enum Piece {
     /// All of it.
     Whole,
+    /// All of it, behind a fragment header.
+    Only,
     /// Its beginning, up to `end`.
     First {
         /// The datagram's.
@@ -184,7 +186,8 @@ fn ipv6(bytes: &[u8]) -> Seeing<Packet> {
     let Chain { protocol, at, fragment } = extensions(bytes, header[6])?;
     let payload = bytes.get(at..end).ok_or(Reason::Malformed)?;
     let piece = match fragment {
-        None | Some(FragmentHeader { offset: 0, more: false, .. }) => Piece::Whole,
+        None => Piece::Whole,
+        Some(FragmentHeader { offset: 0, more: false, .. }) => Piece::Only,
         Some(FragmentHeader { offset: 0, id, begins, .. }) => Piece::First { id, end: end - begins },
         Some(FragmentHeader { offset, id, .. }) => Piece::Later { id, at: offset },
     };
@@ -255,7 +258,7 @@ fn extensions(bytes: &[u8], first: u8) -> Seeing<Chain> {
 
 fn content(protocol: u8, payload: &[u8], piece: Piece) -> Seeing<Content> {
     let short = match piece {
-        Piece::Whole => Reason::Malformed,
+        Piece::Whole | Piece::Only => Reason::Malformed,
         Piece::First { .. } => Reason::Fragment,
         Piece::Later { .. } => return Ok(Content::Opaque),
     };
@@ -265,7 +268,7 @@ fn content(protocol: u8, payload: &[u8], piece: Piece) -> Seeing<Content> {
         UDP => {
             let header = header(8)?;
             let length = usize::from(word(header, 4)?);
-            if length < 8 || (piece == Piece::Whole && length > payload.len()) {
+            if length < 8 || (matches!(piece, Piece::Whole | Piece::Only) && length > payload.len()) {
                 return Err(Reason::Malformed);
             }
             Ok(Content::Udp([word(header, 0)?, word(header, 2)?]))

@@ -38,6 +38,8 @@ pub(super) enum Phase {
     Asked,
     /// A SYN-ACK waits for its acknowledgment, and has acknowledged a number itself.
     Offered { expects: u32, accepts: u32 },
+    /// Met in its middle, and heard of one end only: the one that sends in `by`.
+    Met { by: Direction, talk: Talk },
     /// Both ends talk.
     Live(Talk),
 }
@@ -119,7 +121,7 @@ impl Flow {
     /// Whether it is still there.
     pub(super) fn lives(&self, protocol: u8, limits: &Limits, now: u64) -> bool {
         let limit = match (&self.phase, protocol) {
-            (Phase::Asked | Phase::Offered { .. }, _) => limits.waiting,
+            (Phase::Asked | Phase::Offered { .. } | Phase::Met { .. }, _) => limits.waiting,
             (Phase::Live(talk), TCP) if talk.is_closing() => limits.closing,
             (Phase::Live(_), TCP) => limits.tcp,
             (Phase::Live(_), ICMP | ICMPV6) => limits.echo,

@@ -8,7 +8,10 @@ mod flow;
 mod icmp;
 mod rules;
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 use portreeve::policy::{Policy, host::EtherTypes};
@@ -43,6 +46,8 @@ pub struct Model {
     now: u64,
     flows: HashMap<Ends, Flow>,
     firsts: HashMap<Datagram, First>,
+    /// What a DHCP client has asked: whom, from which address, and when.
+    questions: HashMap<(IpAddr, Option<IpAddr>), u64>,
 }
 
 /// A datagram that comes in pieces; of IPv4 each protocol counts its own.
@@ -92,6 +97,7 @@ impl Model {
             now: 0,
             flows: HashMap::new(),
             firsts: HashMap::new(),
+            questions: HashMap::new(),
         }
     }
 
@@ -136,7 +142,7 @@ impl Model {
         };
         match packet.piece {
             Piece::Later { id, at } => self.later(&datagram(id), at),
-            Piece::Whole => self.whole(packet, direction),
+            Piece::Whole | Piece::Only => self.whole(packet, direction),
             Piece::First { id, end } => {
                 let (reason, rules) = self.whole(packet, direction);
                 if reason.passes() {
@@ -184,10 +190,41 @@ impl Model {
         } else {
             (ends.local.1, ends.remote.1) == (546, 547) && is_link_local(packet.source)
         };
-        if dhcp && self.dhcp {
+        if dhcp && self.dhcp && self.leases(packet, direction) {
             return Ok((Reason::BaselineDhcp, Which::new()));
         }
         self.exchange(ends, direction)
+    }
+
+    /// A client asks one server or all of them; for a while, who was asked may answer.
+    fn leases(&mut self, packet: &Packet, direction: Direction) -> bool {
+        const ALL_V4: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
+        const ALL_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2));
+        let (source, destination) = (packet.source, packet.destination);
+        let (v4, now) = (source.is_ipv4(), self.now);
+        if direction == Direction::Ingress {
+            let waits = |asked: &(IpAddr, Option<IpAddr>)| {
+                self.questions.get(asked).is_some_and(|seen| now - seen <= self.limits.waiting)
+            };
+            if !v4 {
+                return waits(&(ALL_V6, Some(destination)));
+            }
+            let somebody = self.rules.sender(destination, source, direction).is_ok();
+            return somebody
+                && !destination.is_multicast()
+                && (waits(&(source, Some(destination))) || waits(&(ALL_V4, None)));
+        }
+        let own = self.rules.is_own(source);
+        let question = match (v4, destination) {
+            (false, ALL_V6) => (ALL_V6, Some(source)),
+            (true, ALL_V4) if own || source.is_unspecified() => (ALL_V4, None),
+            (true, server) if own && self.rules.sender(source, server, Direction::Ingress).is_ok() => {
+                (server, Some(source))
+            }
+            (_, _) => return false,
+        };
+        self.questions.insert(question, now);
+        true
     }
 
     /// Queries come and reports leave, where a rule needs multicast: for the groups that rules name, or for all hosts
@@ -237,6 +274,7 @@ impl Model {
             }
             Meaning::Error => Ok(self.error(packet, body, direction)),
             Meaning::Redirect => plain(Reason::Redirect),
+            Meaning::Neighbour | Meaning::Listener if packet.piece != Piece::Whole => plain(Reason::Fragment),
             Meaning::Neighbour => plain(icmp::neighbour(packet, *kind)),
             Meaning::Listener => plain(icmp::listener(packet, *kind, direction)),
             // No rule is about it.
@@ -271,7 +309,9 @@ impl Model {
                 flow.seen = self.now;
                 flow.phase = Phase::Live(Talk::default());
             }
-            Phase::Asked | Phase::Offered { .. } => return Ok((Reason::Established, flow.rules)),
+            Phase::Asked | Phase::Offered { .. } | Phase::Met { .. } => {
+                return Ok((Reason::Established, flow.rules));
+            }
         }
         let rules = flow.rules.clone();
         self.flows.insert(ends, flow);
@@ -319,6 +359,17 @@ impl Model {
         let refused = Err((Reason::NoState, Which::new()));
         match &mut flow.phase {
             Phase::Live(talk) => talk.hears(direction, flags, sequence, acknowledgment),
+            Phase::Met { .. } if flags & flag::RST != 0 => return passes,
+            Phase::Met { .. } if flags & flag::SYN != 0 => return refused,
+            Phase::Met { by, talk } => {
+                talk.hears(direction, flags, sequence, acknowledgment);
+                if *by == direction {
+                    // One end alone does not keep it.
+                    self.flows.insert(ends, flow);
+                    return passes;
+                }
+                flow.phase = Phase::Live(talk.clone());
+            }
             Phase::Asked | Phase::Offered { .. } if answers && flags & flag::SYN != 0 => {
                 flow.phase = Phase::Offered { expects: sequence.wrapping_add(1), accepts: acknowledgment };
             }
@@ -342,7 +393,8 @@ impl Model {
         passes
     }
 
-    /// In the window after the first enforcement a connection is taken as it is, if it could have begun.
+    /// In the window after the first enforcement a connection is taken as it is, if it could have begun. The other end
+    /// has to go on with it before it is one.
     fn adopt(&mut self, ends: Ends, direction: Direction, segment: Segment) -> Result<Judged, Judged> {
         let Segment { flags, sequence, acknowledgment } = segment;
         let refused = (Reason::NoState, Which::new());
@@ -357,7 +409,7 @@ impl Model {
         let mut talk = Talk::default();
         talk.hears(direction, flags, sequence, acknowledgment);
         let (policy, rules) = (self.holds(&leave), leave.rules);
-        let phase = Phase::Live(talk);
+        let phase = Phase::Met { by: direction, talk };
         let flow = Flow { began, rules: rules.clone(), policy, seen: self.now, phase };
         self.flows.insert(ends, flow);
         Ok((Reason::Adopted, rules))
@@ -406,6 +458,8 @@ impl Model {
             ends.protocol == TCP
                 && (ends.local.0, ends.remote.0) == (data.local.0, data.remote.0)
                 && (server, client != 0) == (port, true)
+                // The client has called.
+                && flow.began != began
                 && matches!(&flow.phase, Phase::Live(talk) if !talk.is_closing())
                 && flow.lives(TCP, &self.limits, self.now)
         })

@@ -170,6 +170,11 @@ impl Rules {
         if right { Ok(()) } else { Err((refusal, Which::new())) }
     }
 
+    /// Whether it is an address of this host.
+    pub(super) fn is_own(&self, address: IpAddr) -> bool {
+        self.own.contains(&address)
+    }
+
     /// Whether anything on this host needs IGMP.
     pub(super) fn needs_igmp(&self) -> bool {
         let group = |rule: &Rule| matches!(rule.local, Local::Group(group) if group.is_ipv4());

@@ -132,3 +132,41 @@ fn one_of_several_control_flows_is_enough() {
     sequence.push((outbound(tcp("192.0.2.10:20", "192.0.2.70:41000", "S")), DATA_OUT[0]));
     judged(PLANT, sequence);
 }
+
+/// Whoever called from port 21, by a rule that has nothing to do with FTP, counted as a server, and could begin data
+/// connections.
+#[test]
+fn who_calls_from_the_control_port_is_no_server() {
+    const PAGE: &str = r#"
+[[allow]]
+id = "SITE-1"
+direction = "ingress"
+protocol = "tcp"
+port = 443
+peers = "any"
+reason = "user interface"
+"#;
+    let mut sequence = called("192.0.2.20:21", "192.0.2.10:443", ["rule SITE-1", "established SITE-1"]);
+    sequence.push((inbound(tcp("192.0.2.20:20", "192.0.2.10:50130", "S")), "no-state"));
+    judged(&format!("{PLANT}{PAGE}"), sequence);
+}
+
+/// Control flows whose pair of hosts had been forgotten were never noted again, as packets of established flows go the
+/// short way.
+#[test]
+fn each_packet_keeps_a_control_flow_in_mind() {
+    let (client, server) = ("192.0.2.10:49400", "192.0.2.20:21");
+    let mut sequence = calling(client, server, CONTROL_OUT);
+    // Nine more push it out of the eight that are kept in mind, and are reset.
+    for port in 0..9 {
+        let other = format!("192.0.2.10:{}", 49_401 + port);
+        sequence.extend(calling(&other, server, CONTROL_OUT));
+    }
+    for port in 0..9 {
+        let other = format!("192.0.2.10:{}", 49_401 + port);
+        sequence.push((outbound(reset(&other, server)), CONTROL_OUT[1]));
+    }
+    sequence.push((outbound(tcp(client, server, "A")), CONTROL_OUT[1]));
+    sequence.push((inbound(tcp("192.0.2.20:20", "192.0.2.10:50130", "S")), DATA_IN[0]));
+    judged(PLANT, sequence);
+}

@@ -17,10 +17,14 @@ pub(crate) enum Purpose {
     Fuzz,
     /// Other kernels.
     Vm,
+    /// The Debian package.
+    Dist,
+    /// A trial of the package.
+    DistCheck,
 }
 
 impl Purpose {
-    /// All of them.
+    /// What everybody needs who works on the project; packages are made by few.
     pub(crate) const ALL: [Self; 6] =
         [Self::Build, Self::Test, Self::Demo, Self::Bench, Self::Fuzz, Self::Vm];
 
@@ -34,6 +38,8 @@ impl Purpose {
             // libFuzzer is C++.
             Self::Fuzz => vec![need("c++", "g++")],
             Self::Vm => VM.into(),
+            Self::Dist => DIST.into(),
+            Self::DistCheck => TRIAL.into(),
         }
     }
 }
@@ -69,7 +75,8 @@ const LAB: [Need; 13] = [
 ];
 
 /// Tools that we did not write, for the suites to send, record and compare with.
-const SUITES: [Need; 16] = [
+const SUITES: [Need; 17] = [
+    need("systemd-analyze", "systemd"),
     need("tcpdump", "tcpdump"),
     need("tcpreplay", "tcpreplay"),
     // Debian's own python has Debian's modules; another one that comes first on the path hasn't.
@@ -107,6 +114,20 @@ const VM: [Need; 4] = [
     need("/bin/busybox", "busybox-static"),
     need("cpio", "cpio"),
     need("strip", "binutils"),
+];
+
+const DIST: [Need; 4] = [
+    need("dpkg-deb", "dpkg"),
+    need("dpkg-shlibdeps", "dpkg-dev"),
+    need("strip", "binutils"),
+    need("gzip", "gzip"),
+];
+
+const TRIAL: [Need; 4] = [
+    need("debootstrap", "debootstrap"),
+    need("unshare", "util-linux"),
+    need("ip", "iproute2"),
+    need("tc", "iproute2"),
 ];
 
 impl Need {

@@ -51,8 +51,11 @@ struct Explained<'p> {
     because: &'static str,
     /// The flow that it passes by.
     flow: Option<FlowJson<'p>>,
-    /// The flow that comes closest, when it is dropped.
+    /// The flow that comes closest, when it is dropped or would be.
     nearest: Option<Nearest<'p>>,
+    /// The role that is only observed, when that alone lets it pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<String>,
     /// A flow could have let it pass.
     #[serde(skip)]
     by_policy: bool,
@@ -107,15 +110,22 @@ fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> 
     let (reason, passes, image) = (decision.reason(), decision.passes(), simulation.image());
     let passed_by = decision.rule().filter(|_| passes).and_then(|slot| image.flow(slot));
     let rule = passed_by.and_then(|flow| nearest::passes_by(packet, policy, &flow.flow));
-    let by_policy = matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::NoState | Reason::Protocol);
+    let observed = passed_by.filter(|_| decision.is_observed()).map(|flow| flow.role.clone());
+    let by_policy = observed.is_some()
+        || matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::NoState | Reason::Protocol);
     let nearest = by_policy.then(|| nearest::nearest(packet, policy, image, decision.rule())).flatten();
     Explained {
         direction: packet.direction.name(),
         verdict: if passes { "pass" } else { "drop" },
         reason: reason.name(),
-        because: reason.sentence(),
+        because: if observed.is_some() {
+            "its port is that of a role which is only observed"
+        } else {
+            reason.sentence()
+        },
         flow: rule.map(FlowJson::new),
         nearest,
+        observed,
         by_policy,
     }
 }
@@ -134,7 +144,7 @@ impl<'p> FlowJson<'p> {
 }
 
 fn text(explained: &Explained<'_>) -> String {
-    let Explained { direction, verdict, reason, because, flow, nearest, by_policy } = explained;
+    let Explained { direction, verdict, reason, because, flow, nearest, observed, by_policy } = explained;
     let mut text = format!("{verdict} ({reason}): {because}\n");
     let mut line = |name: &str, value: &str| {
         // A string takes everything that is written to it.
@@ -144,6 +154,9 @@ fn text(explained: &Explained<'_>) -> String {
         line("flow", &format!("{id}, {direction} {service}, peers {peers}"));
         describe(&mut line, role, source);
         line("on", why);
+    }
+    if let Some(role) = observed {
+        line("observed", &format!("{role} is only observed: enforcing it would drop this"));
     }
     match nearest {
         Some(Nearest { flow, role, source, differs: _, detail }) => {

@@ -167,13 +167,21 @@ impl Reading<'_> {
         !special && !own && !ip.is_multicast() && !ip.is_loopback() && !ip.is_unspecified()
     }
 
-    /// Whether any rule allows it.
+    /// Whether any rule allows it, or only observed roles document what it asks for.
     fn allows(&self, packet: &Packet) -> bool {
-        self.policy.rules.iter().filter(|rule| is_carried(rule)).any(|rule| {
+        let allowed = self.policy.rules.iter().filter(|rule| is_carried(rule)).any(|rule| {
             rule.direction == packet.direction
                 && is_service(&rule.service, packet)
                 && is_peer(rule, packet.remote, &self.policy.host.names)
-        })
+        });
+        allowed || self.is_observed(packet)
+    }
+
+    fn is_observed(&self, packet: &Packet) -> bool {
+        let asks = |rule: &&Rule| rule.direction == packet.direction && is_about(&rule.service, packet);
+        let about = || self.policy.rules.iter().filter(asks);
+        about().any(|rule| rule.local == Local::Own)
+            && about().all(|rule| self.policy.stages.observes(&rule.role, rule.direction))
     }
 }
 
@@ -193,6 +201,16 @@ fn is_service(service: &Service, packet: &Packet) -> bool {
         Service::Echo => [protocol::ICMP, protocol::ICMPV6].contains(&packet.protocol),
         Service::Protocol(number) => packet.protocol == *number,
         Service::Igmp => false,
+    }
+}
+
+/// As [`is_service`], from any port.
+fn is_about(service: &Service, packet: &Packet) -> bool {
+    let has = |ports: &Ports| ports.destination.iter().any(|range| range.contains(&packet.port));
+    match service {
+        Service::Tcp(ports) => packet.protocol == protocol::TCP && has(ports),
+        Service::Udp(ports) => packet.protocol == protocol::UDP && has(ports),
+        Service::Echo | Service::Protocol(_) | Service::Igmp => is_service(service, packet),
     }
 }
 

@@ -214,6 +214,9 @@ fn numbered(
         6 => "write protocol = \"tcp\" and a port",
         17 => "write protocol = \"udp\" and a port",
         2 => "IGMP passes where a role's document needs multicast: leave it out",
+        0 | 43 | 44 | 60 | 135 | 139 | 140 => {
+            "it numbers an IPv6 extension header, which is passed over: write the protocol that stands behind it"
+        }
         0..=255 => return u8::try_from(number).ok().map(Service::Protocol),
         _ => "IP protocol numbers go from 0 to 255",
     };

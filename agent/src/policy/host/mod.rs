@@ -72,7 +72,7 @@ pub struct Enforcement {
 }
 
 /// Whether a verdict is carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Drops are counted, and pass.

@@ -47,6 +47,12 @@ pub enum PermissionError {
         /// The path.
         path: PathBuf,
     },
+    /// A file, pipe or device.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
 }
 
 impl PermissionError {
@@ -57,6 +63,7 @@ impl PermissionError {
             Self::Open { .. } | Self::NotAFile { .. } => {
                 "name a file that exists and that this user may read"
             }
+            Self::NotAFolder { .. } => "name a folder that exists and that this user may read",
             Self::Writable { .. } | Self::Owner { .. } => "only root or this user may be able to change it",
         }
     }
@@ -82,13 +89,29 @@ pub fn open(path: &Path) -> Result<File, PermissionError> {
     Ok(file)
 }
 
+/// Checks that nobody but root and the caller can put files into a folder, or take them out.
+///
+/// # Errors
+/// Names who else could.
+pub fn folder(path: &Path) -> Result<(), PermissionError> {
+    let metadata = path.metadata().map_err(|source| PermissionError::Open { path: path.into(), source })?;
+    if !metadata.is_dir() {
+        return Err(PermissionError::NotAFolder { path: path.into() });
+    }
+    ours(path, &metadata, Uid::effective())
+}
+
 fn judge(path: &Path, metadata: &Metadata, caller: Uid) -> Result<(), PermissionError> {
+    if !metadata.is_file() {
+        return Err(PermissionError::NotAFile { path: path.into() });
+    }
+    ours(path, metadata, caller)
+}
+
+fn ours(path: &Path, metadata: &Metadata, caller: Uid) -> Result<(), PermissionError> {
     let path = path.to_owned();
     let mode = metadata.mode() & 0o7777;
     let (owner, caller) = (metadata.uid(), caller.as_raw());
-    if !metadata.is_file() {
-        return Err(PermissionError::NotAFile { path });
-    }
     if mode & WRITABLE_BY_OTHERS != 0 {
         return Err(PermissionError::Writable { path, mode });
     }

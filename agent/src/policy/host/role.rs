@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use portreeve_common::Direction;
 use toml::de::DeValue;
 
 use super::{
-    Enforcement, contradiction,
+    Enforcement, Mode, contradiction,
     keys::{Keys, Value, nearest, suggest},
     machine::{self, Machine},
     peers::{self, PeerList},
@@ -16,6 +17,7 @@ use crate::{
     policy::{
         catalogue::Catalogue,
         pack::{self, OptionSpec, Pack, PeerSpec, Role},
+        stage::Stage,
     },
 };
 
@@ -32,6 +34,8 @@ pub struct RoleUse {
     pub peers: BTreeMap<String, PeerList>,
     /// Machines that this role reads from.
     pub machines: Vec<Machine>,
+    /// How strictly it is held, where the host enforces.
+    pub stage: Stage,
     /// Where it stands.
     pub at: Span,
 }
@@ -69,9 +73,27 @@ fn read(
     let peers = peers(&mut keys, role, named.clone(), mode, report);
     let machines =
         if role.controllers.is_empty() { Vec::new() } else { machine::read_all(&mut keys, role, report) };
+    let stage = stage(&mut keys, report);
     keys.finish(report);
     let (pack, role) = (pack.name.clone(), role.name.clone());
-    Some(RoleUse { pack, role, options, peers, machines, at: named })
+    Some(RoleUse { pack, role, options, peers, machines, stage, at: named })
+}
+
+/// `stage = "observe"`, or a table of its directions.
+fn stage(keys: &mut Keys<'_>, report: &mut Report) -> Stage {
+    let mut stage = Stage::default();
+    let Some(value) = keys.take("stage") else { return stage };
+    let Some(table) = value.get_ref().as_table() else {
+        let both = value::word("stage", value, report).unwrap_or(Mode::Enforce);
+        return Stage { ingress: both, egress: both };
+    };
+    let mut ways = Keys::new("`stage`", value.span(), table);
+    for direction in Direction::ALL {
+        let mode = ways.take(direction.name()).and_then(|value| value::word(direction.name(), value, report));
+        stage = stage.with(direction, mode.unwrap_or(Mode::Enforce));
+    }
+    ways.finish(report);
+    stage
 }
 
 fn find_pack<'c>(

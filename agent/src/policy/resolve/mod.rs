@@ -2,6 +2,7 @@
 
 mod dormant;
 mod gather;
+mod shared;
 mod site;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use super::{
     pack::{Flow, Options, Pack, Protocol, Role, To},
     ports::PortSet,
     rule::{Local, Origin, Peers, Ports, Rule, Service},
+    stage::Stages,
 };
 use crate::diagnostic::{Report, Span};
 
@@ -29,6 +31,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// Flows of the host's roles that are off.
     pub dormant: Vec<Dormant>,
+    /// How strictly each role is held: as the host file says, unless a command has set it.
+    pub stages: Stages,
     /// The host file's text, with warnings only.
     pub report: Report,
 }
@@ -91,7 +95,10 @@ pub(super) fn resolve(
     if report.has_errors() {
         return Err(Box::new(report));
     }
-    Ok(Policy { host, rules: join_aliases(drafts), dormant, report })
+    let (rules, stages) = (join_aliases(drafts), Stages::declared(&host.roles));
+    shared::warn(&host, &rules, &stages, &mut report);
+    report.sort();
+    Ok(Policy { host, rules, dormant, stages, report })
 }
 
 /// The values of a role's options, with what another role of the host says of those that they share.

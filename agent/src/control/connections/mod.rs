@@ -1,4 +1,7 @@
-//! The connections of this host that live: its own sockets, and the flows that the kernel programs know.
+//! The connections of this host that live: its own sockets, the flows that the kernel programs know, and those that the
+//! kernel tracks.
+
+pub(super) mod tracked;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -57,8 +60,22 @@ pub(super) fn all(flows: &[(FlowKey, Direction)]) -> Result<Vec<Connection>, Pro
     Ok(connections)
 }
 
+/// Those of sockets whose other end has answered.
+///
+/// # Errors
+/// The kernel does not list the sockets.
+pub(super) fn established() -> Result<Vec<(FlowKey, Direction)>, ProcError> {
+    let flows =
+        sockets_but(|state| matches!(state, TcpState::SynSent | TcpState::SynRecv | TcpState::NewSynRecv))?;
+    Ok(flows.into_iter().map(|(key, began, _)| (key, began)).collect())
+}
+
 /// TCP sockets that are connected or closing, UDP sockets that are connected.
 fn sockets() -> Result<Vec<(FlowKey, Direction, u64)>, ProcError> {
+    sockets_but(|_| false)
+}
+
+fn sockets_but(no: impl Fn(&TcpState) -> bool) -> Result<Vec<(FlowKey, Direction, u64)>, ProcError> {
     let tcp: Vec<TcpNetEntry> = [net::tcp()?, net::tcp6().unwrap_or_default()].concat();
     let listening: BTreeSet<u16> = tcp
         .iter()
@@ -66,7 +83,7 @@ fn sockets() -> Result<Vec<(FlowKey, Direction, u64)>, ProcError> {
         .map(|socket| socket.local_address.port())
         .collect();
     let lives = |socket: &&TcpNetEntry| {
-        !matches!(socket.state, TcpState::Listen | TcpState::Close | TcpState::TimeWait)
+        !no(&socket.state) && !matches!(socket.state, TcpState::Listen | TcpState::Close | TcpState::TimeWait)
     };
     let mut sockets = Vec::new();
     for socket in tcp.iter().filter(lives) {
