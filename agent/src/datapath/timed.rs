@@ -157,7 +157,9 @@ impl Timed {
 
 /// How long this thread has been on a CPU.
 fn on_cpu() -> Result<Duration, DatapathError> {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).map_err(|error| DatapathError::Clock(error.to_string()))
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .map(Duration::from)
+        .map_err(|error| DatapathError::Clock(error.to_string()))
 }
 
 fn load(timing: Timing, program: &mut Program) -> Result<(), ProgramError> {
