@@ -168,16 +168,9 @@ where
 }
 
 /// How long this thread has been on a CPU.
-<<<<<<< HEAD
 fn on_cpu() -> Result<Duration, ProgramError> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
     time.map(Duration::from).map_err(|errno| ProgramError::IOError(errno.into()))
-=======
-fn on_cpu() -> Result<Duration, DatapathError> {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
-        .map(Duration::from)
-        .map_err(|error| DatapathError::Clock(error.to_string()))
->>>>>>> safe
 }
 
 fn load(timing: Timing, program: &mut Program) -> Result<(), ProgramError> {
