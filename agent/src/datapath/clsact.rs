@@ -153,6 +153,7 @@ impl Filter {
         info.is_some_and(|program| program.name_as_str() == Some(hook.program()))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate, which grows")]
     fn of(message: &TcMessage) -> Option<Self> {
         let mut filter = Self {
             kind: String::new(),
