@@ -10,6 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use object::{
+    build::elf::{Builder, SectionData},
+    elf::SHT_STRTAB,
+};
 
 /// Debian's packages install a toolchain here, with a prebuilt `core` for the kernel's target.
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
@@ -70,11 +74,33 @@ fn build() -> Result<()> {
     }
     for name in ["datapath", BENCH] {
         let built = folder.join(target).join("release").join(name);
-        fs::copy(&built, out.join(name)).with_context(|| format!("cannot copy {}", built.display()))?;
+        let object = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+        let object = without_debug(&object).with_context(|| format!("{} is no object", built.display()))?;
+        fs::write(out.join(name), object).with_context(|| format!("cannot write {name}"))?;
     }
     // The benchmark's build script reads it as `DEP_PORTREEVE_DATAPATH_BENCH`.
     println!("cargo::metadata=bench={}", out.join(BENCH).display());
     Ok(())
+}
+
+/// The linker made types and lines of the debug information (`.BTF`, `.BTF.ext`); four fifths of the object are needed no
+/// more, and would be read into the agent's memory at each start.
+fn without_debug(object: &[u8]) -> Result<Vec<u8>> {
+    let mut builder = Builder::read(object)?;
+    for section in &mut builder.sections {
+        let name = section.name.as_slice();
+        section.delete = name.starts_with(b".debug") || name.starts_with(b".rel.debug");
+    }
+    // The linker keeps the names of sections beside those of symbols, the builder apart.
+    let names = builder.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = SHT_STRTAB;
+    names.sh_addralign = 1;
+    names.data = SectionData::SectionString;
+    builder.delete_orphans();
+    let mut written = Vec::new();
+    builder.write(&mut written)?;
+    Ok(written)
 }
 
 fn cargo(toolchain: Toolchain) -> Command {

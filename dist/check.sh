@@ -51,7 +51,10 @@ for _ in $(seq 100); do
     kill -0 "$daemon" 2>/dev/null || break
     sleep 0.2
 done
+# Time for a look of its watch, which needs all of its rights.
+sleep 4
 cat "$root/tmp/log"
+grep -q ERROR "$root/tmp/log" && fail "the daemon can't do its work with the unit's capabilities"
 inside portreeve status || fail "it does not stand as it should"
 inside portreeve status | grep -q enforcing || fail "it does not enforce"
 kill -KILL "$daemon"

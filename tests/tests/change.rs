@@ -111,9 +111,9 @@ fn an_unconfirmed_change_undoes_itself_without_the_agent() -> Result<()> {
 #[test]
 fn a_first_apply_that_is_not_confirmed_observes() -> Result<()> {
     let gateway = Gateway::build("tc", TRAFFIC)?;
-    gateway.apply(&gateway.enforcing(&[])?, &["--confirm-within", "5s", "--cut-me-off"])?.ok()?;
+    gateway.apply(&gateway.enforcing(&[])?, &["--confirm-within", "15s", "--cut-me-off"])?.ok()?;
     assert_eq!(gateway.open()?, [0_u16; 0]);
-    time_until("it observes", Duration::from_secs(15), || Ok(gateway.open()? == PORTS))?;
+    time_until("it observes", Duration::from_secs(60), || Ok(gateway.open()? == PORTS))?;
     assert_eq!(gateway.states()?, ["observing", "observing"]);
     Ok(())
 }

@@ -17,6 +17,8 @@ use crate::crash;
 
 /// The first that a filter may have.
 const PRIORITY: u16 = 1;
+/// `ETH_P_ALL` (`linux/if_ether.h`).
+const ALL_PROTOCOLS: u16 = 3;
 /// Filters that are programs.
 const KIND: &str = "bpf";
 
@@ -108,7 +110,7 @@ pub fn remove(pins: &Pins, index: u32, hook: Hook) -> Result<(), DatapathError> 
     crash::point();
     let mut message = message(index, parent(hook));
     message.header.handle = Place::from(handle(pins));
-    message.header.info = u32::from(PRIORITY) << 16 | u32::from(nix::libc::ETH_P_ALL as u16).to_be() >> 16;
+    message.header.info = u32::from(PRIORITY) << 16 | u32::from(ALL_PROTOCOLS.to_be());
     message.attributes.push(TcAttribute::Kind(KIND.into()));
     route::ask(RouteNetlinkMessage::DelTrafficFilter(message)).map(drop).map_err(failed(index))
 }
@@ -151,6 +153,7 @@ impl Filter {
         info.is_some_and(|program| program.name_as_str() == Some(hook.program()))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate, which grows")]
     fn of(message: &TcMessage) -> Option<Self> {
         let mut filter = Self {
             kind: String::new(),

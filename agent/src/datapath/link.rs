@@ -40,7 +40,7 @@ pub fn facts(path: &Path, link: &FdLink) -> Result<LinkFacts, DatapathError> {
 
 /// Whether this process has a link open on which the program of this number runs.
 ///
-/// To list all links of the kernel takes `CAP_SYS_ADMIN`, which the service goes without.
+/// There is no need to list all links of the kernel, which only `CAP_SYS_ADMIN` may.
 ///
 /// # Errors
 /// The kernel does not say.

@@ -24,6 +24,7 @@ pub(super) fn list(question: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlink
     send(question, NLM_F_REQUEST | NLM_F_DUMP)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate, which grows")]
 fn send(question: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aya::{
-    Ebpf, TestRun, TestRunOptions,
+    Ebpf, TestRun, TestRunOptions, TestRunResult,
     maps::PerCpuArray,
     programs::{Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
@@ -101,18 +101,15 @@ impl Timed {
         let name = timing.program();
         let failed =
             |error| DatapathError::program(name, format!("cannot run a frame through {name}"), error);
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let program = self.ebpf.program(name).ok_or(DatapathError::Missing(name))?;
-        let begin = on_cpu()?;
-        let result = if timing.is_xdp() {
+        let run = if timing.is_xdp() {
             let program: &Xdp = program.try_into().map_err(failed)?;
-            program.test_run(options).map_err(failed)?
+            run(program, frame, repeat)
         } else {
             let program: &SchedClassifier = program.try_into().map_err(failed)?;
-            program.test_run(options).map_err(failed)?
+            run(program, frame, repeat)
         };
-        let took = on_cpu()?.saturating_sub(begin);
-        Ok(Run { mean: took.as_secs_f64() * 1e9 / f64::from(repeat.max(1)), returned: result.return_value })
+        run.map_err(failed)
     }
 
     /// Reads all counters of the ports, as commands do.
@@ -155,11 +152,25 @@ impl Timed {
     }
 }
 
+/// Runs a frame through a program, `repeat` times in a row.
+///
+/// # Errors
+/// The kernel does not run it.
+pub fn run<P>(program: &P, frame: &[u8], repeat: u32) -> Result<Run, ProgramError>
+where
+    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
+{
+    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+    let begin = on_cpu()?;
+    let returned = program.test_run(options)?.return_value;
+    let took = on_cpu()?.saturating_sub(begin);
+    Ok(Run { mean: took.as_secs_f64() * 1e9 / f64::from(repeat.max(1)), returned })
+}
+
 /// How long this thread has been on a CPU.
-fn on_cpu() -> Result<Duration, DatapathError> {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
-        .map(Duration::from)
-        .map_err(|error| DatapathError::Clock(error.to_string()))
+fn on_cpu() -> Result<Duration, ProgramError> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map(Duration::from).map_err(|errno| ProgramError::IOError(errno.into()))
 }
 
 fn load(timing: Timing, program: &mut Program) -> Result<(), ProgramError> {

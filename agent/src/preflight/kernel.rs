@@ -17,7 +17,8 @@ const BPFFS: &str = "/sys/fs/bpf";
 /// The kernel's own types.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// Capabilities by their bit (`capability.h`).
-const CAPABILITIES: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+const CAPABILITIES: [(u32, &str); 4] =
+    [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
 /// `CAP_SYS_ADMIN` stands in for the two newer ones.
 const SYS_ADMIN: u32 = 21;
 

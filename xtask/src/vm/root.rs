@@ -43,6 +43,7 @@ const INIT: &str = "#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run /var/lib
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t bpf bpf /sys/fs/bpf
 /bin/busybox uname -rv
 ulimit -l unlimited

@@ -54,6 +54,7 @@ struct Way {
 }
 
 impl Entry {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate, which grows")]
     fn of(attributes: &[ConntrackAttribute]) -> Self {
         let mut entry = Self::default();
         for attribute in attributes {
@@ -92,6 +93,7 @@ impl Entry {
 }
 
 impl Way {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate, which grows")]
     fn of(tuple: &[Tuple]) -> Self {
         let mut way = Self::default();
         for part in tuple {
@@ -124,6 +126,7 @@ fn tcp_state(info: &ProtoInfo) -> Option<u8> {
 }
 
 /// All entries of both families.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate, which grows")]
 fn dump() -> io::Result<Vec<Entry>> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;

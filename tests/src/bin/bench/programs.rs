@@ -1,13 +1,12 @@
 //! The benchmark's own kernel programs: loaded from their own object, told what to do by a plan.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRun, TestRunOptions, include_bytes_aligned,
     maps::{Array, ProgramArray},
     programs::{ProgramFd, TestRunAttrs, Xdp, loaded_programs, xdp::XdpMode},
 };
+use portreeve::datapath::timed::{self, Run};
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("BENCH_PROGRAMS"));
 
@@ -69,7 +68,7 @@ impl Programs {
     }
 
     /// Runs a frame through one of them.
-    pub(crate) fn run(&self, name: &str, frame: &[u8], repeat: u32) -> Result<(Duration, u32)> {
+    pub(crate) fn run(&self, name: &str, frame: &[u8], repeat: u32) -> Result<(f64, u32)> {
         run(self.xdp(name)?, frame, repeat)
     }
 
@@ -108,11 +107,10 @@ impl Programs {
     }
 }
 
-/// Runs a frame through a program.
-pub(crate) fn run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<(Duration, u32)> {
-    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-    let result = program.test_run(options)?;
-    Ok((result.duration, result.return_value))
+/// Runs a frame through a program: mean nanoseconds, and its verdict.
+pub(crate) fn run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<(f64, u32)> {
+    let Run { mean, returned } = timed::run(program, frame, repeat)?;
+    Ok((mean, returned))
 }
 
 fn xdp_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {

@@ -48,7 +48,7 @@ impl XdpFilter {
     }
 
     /// Runs a frame through it.
-    pub(crate) fn run(&self, frame: &[u8], repeat: u32) -> Result<(std::time::Duration, u32)> {
+    pub(crate) fn run(&self, frame: &[u8], repeat: u32) -> Result<(f64, u32)> {
         let program = self.ebpf.program(PROGRAM).context("no program in xdp-filter's object")?;
         programs::run(program.try_into()?, frame, repeat)
     }

@@ -147,9 +147,9 @@ impl Report {
         let Self { rows, idle, memory } = self;
         let ours = || rows.iter().filter(|row| row.wall == Wall::Ours.name());
         let mut goals = Vec::new();
-        for Row { wanted_per_second: rate, outcome, .. } in ours() {
+        for Row { wanted_per_second: rate, sent_per_second: sent, outcome, .. } in ours() {
             let Outcome { connections, lost, .. } = outcome;
-            let work = format!("flood at {rate}/s: of {connections} live connections, lost");
+            let work = format!("flood at {rate}/s ({sent:.0} sent): of {connections} live connections, lost");
             goals.push(Goal::new(work, Some(*lost as f64), "", Bound::AtMost(0.0)));
         }
         for Rested { seconds, connections, lost, .. } in idle.iter().filter(|it| it.wall == Wall::Ours.name())

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    panic::resume_unwind,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -108,7 +109,7 @@ impl Plant {
             let users = scope.spawn(|| self.users.within(|| operator::run(address()?, connections, &over)));
             let flooded = with_margin(|| self.flooder.within(|| send(programs, sources, each, rate)));
             over.store(true, Ordering::Relaxed);
-            let outcome = users.join().map_err(|_| anyhow::anyhow!("the users panicked"))??;
+            let outcome = users.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             Ok((flooded?, outcome))
         })
     }

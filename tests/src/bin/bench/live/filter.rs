@@ -16,7 +16,7 @@ pub(crate) enum Filter {
     /// Portreeve, in front of the stack.
     Tc,
     /// xdp-filter of xdp-tools, in the driver.
-    XdpFilter,
+    XdpTools,
     /// nftables.
     Nft(Form),
     /// iptables, with state.
@@ -28,7 +28,7 @@ impl Filter {
     pub(super) const DROPPING: [Self; 9] = [
         Self::Xdp,
         Self::Tc,
-        Self::XdpFilter,
+        Self::XdpTools,
         Self::Nft(Form::Ingress),
         Self::Nft(Form::Set),
         Self::Nft(Form::SetWithState),
@@ -42,7 +42,7 @@ impl Filter {
         match self {
             Self::Nft(form) => matches!(form, Form::Linear | Form::LinearWithState),
             Self::Iptables => true,
-            Self::None | Self::Empty | Self::Xdp | Self::Tc | Self::XdpFilter => false,
+            Self::None | Self::Empty | Self::Xdp | Self::Tc | Self::XdpTools => false,
         }
     }
 }
@@ -54,7 +54,7 @@ impl fmt::Display for Filter {
             Self::Empty => "empty XDP",
             Self::Xdp => "portreeve, XDP",
             Self::Tc => "portreeve, TC",
-            Self::XdpFilter => "xdp-filter",
+            Self::XdpTools => "xdp-filter",
             Self::Nft(form) => form.name(),
             Self::Iptables => "iptables with state",
         })

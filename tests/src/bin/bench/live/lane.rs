@@ -74,7 +74,7 @@ impl Lane {
             Filter::None => {}
             Filter::Empty => sink = Some(drop_all(&receiver)?),
             Filter::Xdp | Filter::Tc => portreeve(lab, &receiver, filter, rules)?,
-            Filter::XdpFilter => {
+            Filter::XdpTools => {
                 let pins = lab.bpffs().join(format!("xdp-filter-{number}"));
                 xdp_filter::attach(&receiver, INTERFACE, rules, &pins)?;
             }

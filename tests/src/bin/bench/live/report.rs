@@ -105,7 +105,7 @@ impl Report {
             Bound::AtMost(2.0),
         )];
         for (filter, rules, least) in [
-            (Filter::XdpFilter, most, 1.8),
+            (Filter::XdpTools, most, 1.8),
             (Filter::Nft(Form::Ingress), most, 3.0),
             (Filter::Nft(Form::SetWithState), most, 5.0),
             (Filter::Nft(Form::Linear), thousand.unwrap_or(0), 100.0),

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    panic::resume_unwind,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -34,7 +35,7 @@ pub(super) fn measure(pair: &Pair) -> Result<f64> {
         let server = scope.spawn(|| serve(&pair.edge, address, &stop));
         let counted = pair.client.within(|| runtime()?.block_on(count(address)));
         stop.store(true, Ordering::Relaxed);
-        server.join().map_err(|_| anyhow::anyhow!("the server panicked"))??;
+        server.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         counted
     })
 }

@@ -58,8 +58,8 @@ pub(crate) struct Figures {
 
 impl Report {
     /// A program's mean and that of the empty one beside it.
-    pub(crate) fn time(&mut self, row: Row, mean: Duration, floor: Duration) {
-        self.rows.entry(row).or_default().push((nanoseconds(mean), nanoseconds(floor)));
+    pub(crate) fn time(&mut self, row: Row, mean: f64, floor: f64) {
+        self.rows.entry(row).or_default().push((mean, floor));
     }
 
     /// How long a policy took from text to tables.
@@ -177,8 +177,4 @@ impl Report {
             rounds: times.len(),
         })
     }
-}
-
-fn nanoseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e9
 }

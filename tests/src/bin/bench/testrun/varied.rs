@@ -69,7 +69,7 @@ impl Varied {
                 let floor = self.time(&plan, NOTHING, XDP_PASS, &frame, repeat)?;
                 for (by, target) in [("portreeve", OURS), ("one LRU map", LRU)] {
                     let time = self.time(&plan, target, verdict, &frame, repeat)?;
-                    let net = time.saturating_sub(floor) + empty;
+                    let net = (time - floor).max(0.0) + empty;
                     let row = Row { hook: "xdp", by, work, family: self.family.name(), rules: 0 };
                     report.time(row, net, empty);
                 }
@@ -78,14 +78,7 @@ impl Varied {
         Ok(())
     }
 
-    fn time(
-        &mut self,
-        plan: &Plan,
-        target: u32,
-        verdict: u32,
-        frame: &[u8],
-        repeat: u32,
-    ) -> Result<std::time::Duration> {
+    fn time(&mut self, plan: &Plan, target: u32, verdict: u32, frame: &[u8], repeat: u32) -> Result<f64> {
         self.programs.plan(&Plan { target, ..*plan })?;
         let (time, returned) = self.programs.run("varied", frame, repeat)?;
         ensure!(returned == verdict, "target {target}: returned {returned}, not {verdict}");
