@@ -176,12 +176,15 @@ pub trait Learning {
 #[inline(always)]
 #[must_use]
 pub fn concerns(headers: &Headers, decision: Decision, settings: &Settings) -> bool {
+    headers.transport().is_some() && headers.key.remote_port() == PORT && listens(decision, settings)
+}
+
+/// Whether a verdict is that of a resolver's rule, and names are wanted.
+#[inline(always)]
+#[must_use]
+pub(crate) fn listens(decision: Decision, settings: &Settings) -> bool {
     let Some(rule) = decision.rule() else { return false };
-    headers.transport().is_some()
-        && headers.key.remote_port() == PORT
-        && settings.has(flag::NAMES)
-        && decision.passes()
-        && settings.is_resolvers(rule)
+    settings.has(flag::NAMES) && decision.passes() && settings.is_resolvers(rule)
 }
 
 /// Reads a message off a packet; `None` where there is nothing to read, as in a bare acknowledgement.

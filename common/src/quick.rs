@@ -8,12 +8,10 @@ use crate::{
     Address, Direction, Packet, Reason, Service, Tables,
     class::{Allows, RuleId},
     decide::tcp_goes_on,
-    dns,
     flow::{FlowKey, FlowState},
     number::{dhcp, protocol},
     parse::{flags, is_valid},
     service::Transport,
-    settings::flag,
 };
 
 /// The start of an untagged IPv4 frame without options, as it lies there from the EtherType on.
@@ -332,10 +330,6 @@ impl<E: Ends> Plain<E> {
             return self.unknown(&key, now, direction, tables, outcomes);
         };
         if live.state.generation() != tables.generation() {
-            return outcomes.unsaid();
-        }
-        // Questions to resolvers and their answers are read on the long way.
-        if key.remote_port() == dns::PORT && tables.settings().has(flag::NAMES) {
             return outcomes.unsaid();
         }
         let Some(state) = self.advance(packet, live.state, direction) else { return outcomes.unsaid() };

@@ -118,9 +118,8 @@ fn classify<const ASKED: bool>(ctx: *mut __sk_buff, direction: Direction) -> i32
 fn passes<F: Frame>(ctx: *mut F::Context, direction: Direction) -> u64 {
     let frame = F::of(ctx);
     let posture = posture::<F>();
-    let would = posture.would(direction);
     let tables = KernelTables::new(posture, Time::Now { asked: F::ASKED });
-    let counting = Counting { frame: &frame, direction, would };
+    let counting = Counting { frame: &frame, direction, posture };
     match quick::judge(&frame, direction, &tables, &counting) {
         Some(passes) => passes,
         None => passes_long::<F>(ctx, direction),

@@ -6,6 +6,7 @@ use portreeve_common::{
     class::RuleId,
     counter::{Happening, PortPage, TALKER_WAYS, Talker, TalkerKey, Tally, port_slot, reason_slot},
     quick::{Ends, Outcomes, Plain},
+    switch::{Mode, Posture},
 };
 
 use crate::{clock, frame::Frame, maps};
@@ -32,9 +33,12 @@ impl Weight {
 pub(crate) struct Counting<'a, F> {
     pub(crate) frame: &'a F,
     pub(crate) direction: Direction,
-    /// See `Mode::would`.
-    pub(crate) would: u64,
+    pub(crate) posture: Posture,
 }
+
+/// What `Mode::would` says of the modes.
+const ENFORCE: u64 = Mode::Enforce.would();
+const OBSERVE: u64 = Mode::Observe.would();
 
 impl<F: Frame> Outcomes for Counting<'_, F> {
     type Out = Option<u64>;
@@ -73,11 +77,25 @@ impl<F: Frame> Counting<'_, F> {
         Weight { packets: self.frame.segments().into(), bytes: self.frame.length() }
     }
 
+    /// Each mode has its own way, which knows it when it is compiled.
     #[inline(always)]
     fn refused<E: Ends>(&self, plain: &Plain<E>, reason: Reason, nearest: Option<RuleId>) -> Option<u64> {
+        match self.posture.mode(self.direction) {
+            Mode::Enforce => self.refused_in::<ENFORCE, E>(plain, reason, nearest),
+            Mode::Observe => self.refused_in::<OBSERVE, E>(plain, reason, nearest),
+        }
+    }
+
+    #[inline(always)]
+    fn refused_in<const WOULD: u64, E: Ends>(
+        &self,
+        plain: &Plain<E>,
+        reason: Reason,
+        nearest: Option<RuleId>,
+    ) -> Option<u64> {
         let (weight, number) = (self.weight(), plain.number());
         let transport = plain.transport;
-        let (page, place) = port_slot(self.would, self.direction, transport.index(), number);
+        let (page, place) = port_slot(WOULD, self.direction, transport.index(), number);
         let page = maps::PORTS.get_ptr_mut(page)?;
         answer::<F>(match nearest {
             Some(rule) => Decision::under(reason, rule),
@@ -93,10 +111,9 @@ impl<F: Frame> Counting<'_, F> {
         // SAFETY: `reason_place` keeps it below their number.
         weight.add_to(unsafe { tallies.add(place as usize) });
         let remote = plain.remote(self.direction);
-        let key =
-            TalkerKey::new(remote, number, transport.number(), self.direction, self.would, reason as u8);
+        let key = TalkerKey::new(remote, number, transport.number(), self.direction, WOULD, reason as u8);
         self.talker(page, key, weight.packets);
-        Some(self.would)
+        Some(WOULD)
     }
 
     /// Who: mostly the same as last time.

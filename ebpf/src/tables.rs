@@ -189,7 +189,7 @@ impl Tables for KernelTables {
     fn open(&self, key: &FlowKey) -> Option<Direction> {
         match portreeve_open(self.generation().into(), key, self.now()) {
             0 => None,
-            began => Some(self::direction(began - 1)),
+            began => Some(direction(began - 1)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Decision, policy, tcp};
 use crate::{
-    Direction, Reason, Service, Tables,
+    Direction, Reason, Service, Tables, dns,
     flow::{FlowKey, FlowState},
     number::protocol,
     sight::{Part, Sight},
@@ -140,11 +140,13 @@ fn begin<T: Tables>(
 }
 
 /// The generation under which a verdict holds for the packets that follow. A data connection is judged with each one, and
-/// so is its control flow, which has to be kept in mind: no generation is 0.
+/// so are its control flow, which has to be kept in mind, and a flow to a resolver, whose answers are read on the long way:
+/// no generation is 0.
 #[inline(always)]
 pub(super) fn valid_for<T: Tables>(ruled: Decision, service: Service, tables: &T) -> u16 {
     let controls = || service.protocol == protocol::TCP && tables.settings().controls(service.number);
-    if ruled.is(Reason::Related) || controls() { 0 } else { tables.generation() }
+    let resolves = || service.number == dns::PORT && dns::listens(ruled, tables.settings());
+    if ruled.is(Reason::Related) || controls() || resolves() { 0 } else { tables.generation() }
 }
 
 /// A flow that an older generation let begin goes on under its new rule, or ends.
