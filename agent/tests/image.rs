@@ -357,7 +357,10 @@ fn what_waits_for_addresses_is_said() {
     let image = compile(&numbered(vec![data, group, Rule { peers: named, ..tcp(443, &[]) }])).unwrap();
     let why: Vec<(&str, &str)> =
         image.deferred.iter().map(|deferred| (deferred.flow.as_str(), deferred.why.as_str())).collect();
-    assert_eq!(why, [("F2", "the addresses of api.example.com are not known")]);
+    assert_eq!(
+        why,
+        [("F2", "the addresses of api.example.com are not known, and no resolver is allowed to learn from")]
+    );
     let simulation = Simulation::new(image);
     let packet = syn(443, "198.51.100.1".parse().unwrap());
     let decision = simulation.judge(packet.frame().as_slice(), packet.direction);
