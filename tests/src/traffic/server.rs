@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::socket::{Backlog, listen};
+
 use super::{MOST_CONNECTIONS, Transport};
 
 /// A bound echo server; clients may connect before it serves.
@@ -25,7 +27,12 @@ impl Server {
     /// When the system refuses the address.
     pub fn bind(transport: Transport, address: SocketAddr) -> io::Result<Self> {
         Ok(Self(match transport {
-            Transport::Tcp => Socket::Stream(TcpListener::bind(address)?),
+            Transport::Tcp => {
+                let listener = TcpListener::bind(address)?;
+                // Once more: the standard library lets 128 connections wait, and a busy machine drops the next SYN.
+                listen(&listener, Backlog::new(WAITING)?)?;
+                Socket::Stream(listener)
+            }
             Transport::Udp => Socket::Datagrams(UdpSocket::bind(address)?),
         }))
     }
@@ -117,6 +124,8 @@ fn is_pause(error: &io::Error) -> bool {
         .contains(&error.kind())
 }
 
+/// Connections that may wait to be accepted, as far as the system lets them.
+const WAITING: i32 = 4_096;
 /// How soon the end is seen.
 const TICK: Duration = Duration::from_millis(20);
 /// A client that reads nothing for so long is given up.
