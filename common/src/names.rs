@@ -6,7 +6,7 @@ use crate::{Address, class::PeerKey, hash::MULTIPLIERS, table::bpf_spin_lock};
 pub const MAX_NAME: usize = 253;
 /// Bytes of a [`NameKey`]'s data: the half, the longest name, and its end.
 pub const KEY_BYTES: usize = 256;
-const _: () = assert!(1 + MAX_NAME + 1 <= KEY_BYTES);
+const _: () = assert!(1 + MAX_NAME < KEY_BYTES);
 /// Sets of the table of what was learned.
 pub const LEARNED_SETS: u32 = 1 << 11;
 /// Places of a set.

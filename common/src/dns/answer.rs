@@ -52,10 +52,8 @@ pub fn answer<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> Outco
 
 #[inline(always)]
 fn judge<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> Outcome {
-    match Outcome::of(learning.begin(dns, flow)) {
-        Outcome::Learned => records(dns, learning),
-        other => other,
-    }
+    let begun = Outcome::of(learning.begin(dns, flow));
+    if matches!(begun, Outcome::Learned) { records(dns, learning) } else { begun }
 }
 
 /// Reads an answer as far as its records: the number of [`Outcome::Learned`] where they are to be read.
