@@ -131,10 +131,9 @@ pub fn answer(message: &[u8]) {
             learned.address
         );
         let Ok(read) = &read else { continue };
-        let listed = read.answers.iter().any(|record| match &record.rdata {
-            RData::A(a) => bytes == a.address.to_be_bytes(),
-            RData::AAAA(aaaa) => bytes == aaaa.address.to_be_bytes(),
-            _ => false,
+        let listed = read.answers.iter().any(|record| {
+            matches!(&record.rdata, RData::A(a) if bytes == a.address.to_be_bytes())
+                || matches!(&record.rdata, RData::AAAA(aaaa) if bytes == aaaa.address.to_be_bytes())
         });
         assert!(listed, "{} is not in the answer section", learned.address);
     }

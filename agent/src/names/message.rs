@@ -52,19 +52,23 @@ pub(super) fn told(bytes: &[u8], id: u16, name: &str, v4: bool) -> Result<Told, 
     }
     let mut owner = name.to_owned();
     for _ in 0..MAX_ALIASES {
-        let alias = packet.answers.iter().find_map(|record| match &record.rdata {
-            RData::CNAME(target) if is(&record.name, &owner) => Some(target.0.to_string()),
-            _ => None,
+        let alias = packet.answers.iter().find_map(|record| {
+            let RData::CNAME(target) = &record.rdata else { return None };
+            is(&record.name, &owner).then(|| target.0.to_string())
         });
         let Some(alias) = alias else { break };
         owner = alias;
     }
     let of_owner =
         packet.answers.iter().filter(|record| record.class == CLASS::IN && is(&record.name, &owner));
-    let address = |data: &RData<'_>| match data {
-        RData::A(a) if v4 => Some(IpAddr::V4(a.address.into())),
-        RData::AAAA(aaaa) if !v4 => Some(IpAddr::V6(aaaa.address.into())),
-        _ => None,
+    let address = |data: &RData<'_>| {
+        if let (RData::A(a), true) = (data, v4) {
+            Some(IpAddr::V4(a.address.into()))
+        } else if let (RData::AAAA(aaaa), false) = (data, v4) {
+            Some(IpAddr::V6(aaaa.address.into()))
+        } else {
+            None
+        }
     };
     let addresses = of_owner.filter_map(|record| Some((address(&record.rdata)?, record.ttl))).collect();
     Ok(Told { addresses, truncated: packet.has_flags(PacketFlag::TRUNCATION) })

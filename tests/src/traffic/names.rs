@@ -53,7 +53,7 @@ pub fn connect_by_name(
         let socket = UdpSocket::bind((any, 0))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.connect(resolver)?;
-        let address = match ask(&socket, number as u16, &name, v4) {
+        let address = match ask(&socket, (number & 0xffff) as u16, &name, v4) {
             Ok(address) => address,
             Err(error) => {
                 report.unanswered += 1;
@@ -78,10 +78,14 @@ fn ask(socket: &UdpSocket, id: u16, name: &str, v4: bool) -> io::Result<IpAddr> 
     let mut bytes = [0; 1_500];
     let length = socket.recv(&mut bytes)?;
     let packet = Packet::parse(bytes.get(..length).unwrap_or_default()).map_err(io::Error::other)?;
-    let address = packet.answers.iter().find_map(|record| match &record.rdata {
-        RData::A(a) => Some(IpAddr::V4(a.address.into())),
-        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.address.into())),
-        _ => None,
+    let address = packet.answers.iter().find_map(|record| {
+        if let RData::A(a) = &record.rdata {
+            Some(IpAddr::V4(a.address.into()))
+        } else if let RData::AAAA(aaaa) = &record.rdata {
+            Some(IpAddr::V6(aaaa.address.into()))
+        } else {
+            None
+        }
     });
     address.ok_or_else(|| io::Error::other("no address"))
 }
