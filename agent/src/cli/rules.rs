@@ -52,6 +52,8 @@ pub struct RuleJson<'p> {
     pub to: Option<String>,
     /// When off: whom it would be for, absent while nobody is named.
     pub peers: Option<PeersJson<'p>>,
+    /// By which interfaces it may begin; empty: by any.
+    pub interfaces: &'p [String],
     /// Server port of the flow that has to live beside this one.
     pub control_port: Option<u16>,
     /// Where it is written.
@@ -134,7 +136,11 @@ fn service(rule: &Rule) -> String {
         policy::rule::Local::Group(_) | policy::rule::Local::Broadcast => format!(" to {}", rule.local),
     };
     let control = rule.control_port.map_or_else(String::new, |port| format!(" beside {port}"));
-    format!("{}{to}{control}", rule.service)
+    let on = match rule.interfaces.as_slice() {
+        [] => String::new(),
+        names => format!(" on {}", names.join(", ")),
+    };
+    format!("{}{to}{control}{on}", rule.service)
 }
 
 fn source(origin: &Origin) -> String {
@@ -172,6 +178,7 @@ fn on<'p>(policy: &Policy, rule: &'p Rule) -> RuleJson<'p> {
         source_port: rule.service.ports().and_then(|ports| ports.source),
         to: Some(rule.local.to_string()),
         peers: Some(PeersJson::of(&rule.peers)),
+        interfaces: &rule.interfaces,
         control_port: rule.control_port,
         source: &rule.origin,
         off: None,
@@ -192,6 +199,7 @@ fn off(dormant: &Dormant) -> RuleJson<'_> {
         source_port: dormant.service.ports().and_then(|ports| ports.source),
         to: None,
         peers: dormant.peers.as_ref().map(PeersJson::of),
+        interfaces: &[],
         control_port: None,
         source: &dormant.origin,
         off: Some(dormant.off),

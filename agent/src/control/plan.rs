@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     datapath::state::Established,
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Slots, Image, simulation::Simulation},
     instance::Instance,
     policy::{self, Catalogue, Policy, Rule, Stage, Stages},
 };
@@ -111,7 +111,7 @@ pub fn plan(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<P
                 .insert(direction.name().into(), wanted(&policy.host.enforcement, direction).name().into());
         }
         if policy.host.enforcement.drops() {
-            plan.cuts = judged(&policy, &protected, FlowSlots::default(), &[])?;
+            plan.cuts = judged(&policy, &protected, Slots::default(), &[])?;
         }
         return Ok(plan);
     }
@@ -214,13 +214,13 @@ pub(super) fn cuts(
         let live = Established::open(&opened.instance.pins)?.flows(settings.limits(), opened.now.ticks)?;
         flows.extend(live.into_iter().map(|(key, state)| (key, state.began())));
     }
-    judged(policy, protected, opened.state.flows.clone(), &flows)
+    judged(policy, protected, opened.state.slots.clone(), &flows)
 }
 
 fn judged(
     policy: &Policy,
     protected: &[IpNet],
-    mut slots: FlowSlots,
+    mut slots: Slots,
     flows: &[(portreeve_common::flow::FlowKey, Direction)],
 ) -> Result<Vec<Cut>, ControlError> {
     // Of any rate: no time is asked for.
@@ -306,7 +306,7 @@ mod tests {
             (key, Direction::Ingress)
         };
         let flows = [flow("198.51.100.7", 443), flow("203.0.113.7", 443), flow("198.51.100.7", 22)];
-        let cuts = judged(&policy, &protected, FlowSlots::default(), &flows).unwrap();
+        let cuts = judged(&policy, &protected, Slots::default(), &flows).unwrap();
         let cuts: Vec<_> = cuts.iter().map(ToString::to_string).collect();
         assert_eq!(
             cuts,

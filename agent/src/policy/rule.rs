@@ -26,6 +26,8 @@ pub struct Rule {
     pub local: Local,
     /// The remote end.
     pub peers: Peers,
+    /// By which interfaces a flow may begin; empty: any.
+    pub interfaces: Vec<String>,
     /// For data connections: the flow between the same two hosts that must live (active FTP).
     pub control_port: Option<u16>,
     /// Where it is written.
@@ -173,6 +175,7 @@ impl Rule {
             && self.service == other.service
             && self.local == other.local
             && self.peers == other.peers
+            && self.interfaces == other.interfaces
             && self.control_port == other.control_port
     }
 }
