@@ -105,7 +105,7 @@ pub fn text(policy: &Policy, all: bool) -> String {
     let mut table = output::table(&["flow", "direction", "service", "peers", "source", "why"]);
     for rule in &policy.rules {
         let ids = std::iter::once(&rule.flow).chain(&rule.aliases).map(String::as_str).collect::<Vec<_>>();
-        let (service, peers) = (service(rule), rule.peers.to_string());
+        let (service, peers) = (rule.what(), rule.peers.to_string());
         table.add_row([
             &ids.join("\n"),
             rule.direction.name(),
@@ -119,8 +119,9 @@ pub fn text(policy: &Policy, all: bool) -> String {
     for Dormant { flow, role: _, direction, service, peers: _, origin, off: _, why } in off {
         table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
     }
-    output::keep_words(&mut table, 0);
-    output::keep_words(&mut table, 3);
+    for column in [0, 1, 3] {
+        output::keep_words(&mut table, column);
+    }
     output::text(&mut table)
 }
 
@@ -128,19 +129,6 @@ pub fn text(policy: &Policy, all: bool) -> String {
 fn why(policy: &Policy, rule: &Rule) -> String {
     let lacks = closed(rule, policy).map_or_else(String::new, |why| format!("; deferred: {why}"));
     format!("{}{lacks}", rule.why)
-}
-
-fn service(rule: &Rule) -> String {
-    let to = match rule.local {
-        policy::rule::Local::Own => String::new(),
-        policy::rule::Local::Group(_) | policy::rule::Local::Broadcast => format!(" to {}", rule.local),
-    };
-    let control = rule.control_port.map_or_else(String::new, |port| format!(" beside {port}"));
-    let on = match rule.interfaces.as_slice() {
-        [] => String::new(),
-        names => format!(" on {}", names.join(", ")),
-    };
-    format!("{}{to}{control}{on}", rule.service)
 }
 
 fn source(origin: &Origin) -> String {

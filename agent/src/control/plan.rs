@@ -8,7 +8,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portreeve_common::{Address, Direction, Service, switch::Mode};
+use portreeve_common::{Address, Direction, Service, clause::ANY_INTERFACE, switch::Mode};
 use serde::Serialize;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     start, wanted,
 };
 use crate::{
-    datapath::state::Established,
+    datapath::{interface, state::Established},
     image::{Slots, Image, simulation::Simulation},
     instance::Instance,
     policy::{self, Catalogue, Policy, Rule, Stage, Stages},
@@ -173,7 +173,7 @@ fn by_flow(rules: &[Rule]) -> BTreeMap<(String, String), Vec<String>> {
             Direction::Ingress => "from",
             Direction::Egress => "to",
         };
-        let words = format!("{} {} {side} {}", rule.direction, rule.service, rule.peers);
+        let words = format!("{} {} {side} {}", rule.direction, rule.what(), rule.peers);
         flows.entry((rule.flow.clone(), rule.role.clone())).or_default().push(words);
     }
     flows.values_mut().for_each(|words| words.sort());
@@ -225,15 +225,20 @@ fn judged(
 ) -> Result<Vec<Cut>, ControlError> {
     // Of any rate: no time is asked for.
     const TICKS_PER_SECOND: u64 = 1;
-    let judge = Simulation::new(Image::compile(policy, protected, &mut slots, TICKS_PER_SECOND)?);
+    let mut judge = Simulation::new(Image::compile(policy, protected, &mut slots, TICKS_PER_SECOND)?);
+    let bound = policy.rules.iter().any(|rule| !rule.interfaces.is_empty());
     let ours = |address: Address| protected.iter().any(|net| Address::from(net.addr()) == address);
     let connections = connections::all(flows).map_err(ControlError::Sockets)?;
-    let cut = |connection: &Connection| {
+    let mut cut = |connection: &Connection| {
         let key = &connection.key;
+        if bound {
+            let name = interface::towards(key.remote().into());
+            judge.set_interfaces(name.map_or(ANY_INTERFACE, |name| slots.interfaces.only(&name)));
+        }
         let passes_by = ours(key.local()) && !ours(key.remote());
         passes_by && judge.allows(key, connection.began).is_none()
     };
-    Ok(connections.into_iter().filter(cut).map(Cut::from).collect())
+    Ok(connections.into_iter().filter(|connection| cut(connection)).map(Cut::from).collect())
 }
 
 impl From<Connection> for Cut {
