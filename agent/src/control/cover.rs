@@ -41,9 +41,7 @@ pub(super) fn cover(
         match one(opened, policy, name) {
             Ok(()) => {}
             // One that is missing is covered when it comes; one of several must not keep the others open.
-            Err(ControlError::Datapath(DatapathError::NoInterface(_)))
-                if awaited =>
-            {
+            Err(ControlError::Datapath(DatapathError::NoInterface(_))) if awaited => {
                 tracing::warn!(interface = name, "is missing: it is covered when it comes");
             }
             Err(error) => refused = refused.or(Some(error)),

@@ -110,11 +110,7 @@ pub(super) fn connected(image: &Image) -> Result<(Timed, Vec<(Family, Frames)>)>
     for family in Family::ALL {
         let frames = frames(family)?;
         let [syn, answer, acknowledgement] = &frames.handshake;
-        ensure!(
-            timed.run(Timing::Xdp, syn, 1)?.returned == XDP_PASS,
-            "{} SYN does not pass",
-            family.name()
-        );
+        ensure!(timed.run(Timing::Xdp, syn, 1)?.returned == XDP_PASS, "{} SYN does not pass", family.name());
         ensure!(timed.run(Timing::Egress, answer, 1)?.returned == TC_NEXT, "its answer does not pass");
         ensure!(timed.run(Timing::Xdp, acknowledgement, 1)?.returned == XDP_PASS, "its end does not pass");
         families.push((family, frames));
