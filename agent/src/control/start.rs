@@ -1,6 +1,6 @@
 //! Starting: maps and clock where there are none, the programs that stand there where there are.
 
-use std::{net::IpAddr, path::Path};
+use std::path::Path;
 
 use ipnet::IpNet;
 use jiff::Zoned;
@@ -213,15 +213,7 @@ pub(super) fn sets(pins: &crate::datapath::Pins, policy: &Policy) -> Result<Sets
 /// # Errors
 /// The kernel does not say.
 pub(super) fn protected(policy: &Policy, names: &[String]) -> Result<Vec<IpNet>, ControlError> {
-    let carried = interface::addresses(names)?;
-    if policy.host.addresses.is_empty() {
-        return Ok(carried);
-    }
-    let with_length = |address: &IpAddr| {
-        let known = carried.iter().find(|net| net.addr() == *address).copied();
-        known.unwrap_or_else(|| IpNet::from(*address))
-    };
-    Ok(policy.host.addresses.iter().map(with_length).collect())
+    Ok(interface::protected(&policy.host.addresses, names)?)
 }
 
 /// A first start that reaches no interface leaves nothing.
