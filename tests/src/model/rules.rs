@@ -1,6 +1,6 @@
 //! The policy as a list, read from top to bottom for every packet.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use portreeve::policy::{
@@ -29,6 +29,8 @@ pub(super) struct Rules {
     rules: Vec<Rule>,
     own: Vec<IpAddr>,
     broadcast: Vec<IpAddr>,
+    /// Names and wildcards whose addresses have to be learned.
+    patterns: BTreeSet<String>,
 }
 
 /// Positions in the list: those that allow a packet, or those that would allow another peer.
@@ -62,14 +64,27 @@ impl Rules {
             IpNet::V4(_) | IpNet::V6(_) => None,
         });
         let broadcast = directed.chain([[255; 4].into()]).collect();
-        Self { rules: policy.rules.clone(), own, broadcast }
+        let stated = policy.rules.iter().flat_map(|rule| names(rule).iter());
+        let patterns = stated.filter(|name| !policy.host.names.contains_key(*name)).cloned().collect();
+        Self { rules: policy.rules.clone(), own, broadcast, patterns }
     }
 
     pub(super) fn name(&self, at: usize) -> String {
         self.rules[at].flow.clone()
     }
 
-    /// How it is allowed. `controlled`: whether a flow to this port lives beside it.
+    /// Names and wildcards whose addresses have to be learned.
+    pub(super) const fn patterns(&self) -> &BTreeSet<String> {
+        &self.patterns
+    }
+
+    /// Whether what passes by one of these rules goes to a resolver or comes from it, and there are names to learn of.
+    pub(super) fn hears(&self, rules: &Which) -> bool {
+        !self.patterns.is_empty() && rules.iter().any(|at| is_for_resolvers(&self.rules[*at]))
+    }
+
+    /// How it is allowed. `controlled`: whether a flow to this port lives beside it; `learned`: the patterns that the peer's
+    /// names belonged to.
     ///
     /// # Errors
     /// `no-rule`; `wrong-peer`, with the rules for others; or `no-state` where the other flow is missing.
@@ -77,6 +92,7 @@ impl Rules {
         &self,
         wish: Wish,
         controlled: impl Fn(u16) -> bool,
+        learned: &[&str],
     ) -> Result<Leave, (Reason, Which)> {
         let about: Which = (0..self.rules.len()).filter(|at| is_about(&self.rules[*at], wish)).collect();
         let particular = about.iter().any(|at| looks(&self.rules[*at]) != PLAIN);
@@ -94,7 +110,7 @@ impl Rules {
         let mut beside = false;
         for manner in manners {
             let same = fitting.iter().copied().filter(|at| looks(&self.rules[*at]) == manner);
-            let rules: Which = same.filter(|at| admits(&self.rules[*at], wish.remote)).collect();
+            let rules: Which = same.filter(|at| self.admits(&self.rules[*at], wish.remote, learned)).collect();
             match (rules.is_empty(), manner) {
                 (true, _) => {}
                 (false, (_, _, Some(port))) if !controlled(port) => beside = true,
@@ -110,6 +126,19 @@ impl Rules {
             (false, true) => (Reason::NoRule, Which::new()),
             (false, false) => (Reason::WrongPeer, fitting),
         })
+    }
+
+    /// A name that no rule wants any more says nothing.
+    fn admits(&self, rule: &Rule, remote: IpAddr, learned: &[&str]) -> bool {
+        let by_name = || {
+            let wanted = learned.iter().filter(|pattern| self.patterns.contains(**pattern));
+            wanted.into_iter().any(|pattern| names(rule).iter().any(|name| name == pattern || is_below(pattern, name)))
+        };
+        match &rule.peers {
+            _ if is_for_anybody(rule) => true,
+            Peers::Any => true,
+            Peers::Listed { prefixes, names: _ } => prefixes.iter().any(|net| net.contains(&remote)) || by_name(),
+        }
     }
 
     fn fits(&self, (local, source, _): Looks, wish: Wish) -> bool {
@@ -244,11 +273,26 @@ fn has_family(rule: &Rule, v4: bool) -> bool {
     }
 }
 
-/// A name's addresses are not known here.
-fn admits(rule: &Rule, remote: IpAddr) -> bool {
+/// The names and wildcards that a rule is for.
+fn names(rule: &Rule) -> &[String] {
     match &rule.peers {
-        _ if is_for_anybody(rule) => true,
-        Peers::Any => true,
-        Peers::Listed { prefixes, names: _ } => prefixes.iter().any(|net| net.contains(&remote)),
+        Peers::Any => &[],
+        Peers::Listed { prefixes: _, names } => names,
     }
+}
+
+/// Whether a name, or all that a wildcard is for, lies below another wildcard's name: not at it, and at a label's boundary.
+pub(super) fn is_below(name: &str, wildcard: &str) -> bool {
+    wildcard.strip_prefix('*').is_some_and(|end| name != wildcard && name.len() > end.len() && name.ends_with(end))
+}
+
+/// Questions go out to port 53 and no other: to whom a role says, or to addresses that the site lists.
+fn is_for_resolvers(rule: &Rule) -> bool {
+    let (Service::Tcp(ports) | Service::Udp(ports)) = &rule.service else { return false };
+    let listed = match &rule.peers {
+        Peers::Any => rule.role != "site",
+        Peers::Listed { prefixes, names: _ } => !prefixes.is_empty(),
+    };
+    let out = rule.direction == Direction::Egress && rule.local == Local::Own;
+    out && listed && ports.destination == [53..=53]
 }
