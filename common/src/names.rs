@@ -234,12 +234,13 @@ impl Default for Addresses {
 }
 
 impl Addresses {
-    /// Puts one in; the one that gives way for it.
+    /// Puts one in; the one that gives way for it. One that was forgotten and learned again stands here twice, and goes by its
+    /// later place.
     pub fn push(&mut self, address: Address) -> Option<Address> {
         let place = self.count as usize & (ADDRESSES_PER_NAME - 1);
         self.count = self.count.wrapping_add(1);
         let old = core::mem::replace(&mut self.all[place], address);
-        (old != Address::UNSPECIFIED && old != address).then_some(old)
+        (old != Address::UNSPECIFIED && !self.all.contains(&old)).then_some(old)
     }
 }
 
@@ -331,6 +332,10 @@ mod tests {
             assert_eq!(ring.push(address(n)), None);
         }
         assert_eq!(ring.push(address(99)), Some(address(0)));
+        // Learned again after it was forgotten: what it said first is no reason to forget it anew.
+        assert_eq!(ring.push(address(2)), Some(address(1)));
+        assert_eq!(ring.push(address(100)), None);
+        assert_eq!(ring.push(address(101)), Some(address(3)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{
     frame::{Frame, frame},
     generator::Timed,
     model::Model,
+    policy::RESOLVER,
     step::Step,
 };
 
@@ -62,15 +63,8 @@ peers = "any"
 reason = "echo"
 "#;
 
-/// A host that learns names.
-const NAMED_HOST: &str = r#"
-[[allow]]
-id = "DNS"
-direction = "egress"
-protocol = "udp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolver"
+/// What a host that learns names wants to reach.
+const NAMES: &str = r#"
 [[allow]]
 id = "CLOUD"
 direction = "egress"
@@ -98,7 +92,7 @@ static PROTECTED: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     ["192.0.2.10/24", "2001:db8:1::10/64"].map(|text| text.parse().expect("a prefix")).to_vec()
 });
 static NAMED: LazyLock<Policy> = LazyLock::new(|| {
-    policy::compile("host.toml", NAMED_HOST, &CATALOGUE, TODAY)
+    policy::compile("host.toml", &format!("{RESOLVER}{NAMES}"), &CATALOGUE, TODAY)
         .unwrap_or_else(|report| panic!("{}", report.render(false)))
 });
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {

@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use portreeve_tests::{
     lab::{Host, Lab, PATIENCE, Server, wait_for},
+    policy::RESOLVER,
     traffic::NamesReport,
 };
 
 use gate::{Gate, HOOKS, INTERFACE};
 
 const TRAFFIC: &str = env!("CARGO_BIN_EXE_traffic");
-const RESOLVER: &str = "192.0.2.53";
+const ASKED: &str = "192.0.2.53";
 const CLOUD: &str = "192.0.2.60";
 const CLOUD_V6: &str = "2001:db8:1::60";
 /// Where names lead: the cloud has all addresses of these networks.
@@ -27,22 +28,6 @@ const NAMES: u32 = 10_000;
 const RESTARTS: usize = 5;
 
 const RULES: &str = r#"
-[[allow]]
-id = "DNS"
-direction = "egress"
-protocol = "udp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolver"
-
-[[allow]]
-id = "DNS-TCP"
-direction = "egress"
-protocol = "tcp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolver, long answers"
-
 [[allow]]
 id = "CLOUD"
 direction = "egress"
@@ -60,6 +45,10 @@ peers = ["api.example.org"]
 reason = "an exact name, which the agent asks for by itself"
 "#;
 
+fn rules() -> String {
+    format!("{RESOLVER}{RULES}")
+}
+
 struct Plant {
     edge: Host,
     _resolver: Server,
@@ -76,7 +65,8 @@ fn plant(lab: &Lab) -> Result<Plant> {
         cloud.run(["ip", family, "route", "add", "local", network, "dev", "lo"])?.ok()?;
     }
     let mut hosts = String::from(
-        "203.0.113.200 api.example.org\n203.0.113.201 n0.badexample.com\n203.0.113.202 n0.example.net\n",
+        "203.0.113.200 api.example.org\n203.0.113.201 n0.badexample.com\n203.0.113.202 n0.example.net\n\
+         203.0.113.240 shared.example.com\n203.0.113.240 shared.example.org\n203.0.113.240 other.example.net\n",
     );
     for number in 0..NAMES {
         writeln!(hosts, "2001:db8:7::{:x}:{:x} n{number}.example.com", number >> 16, (number & 0xffff) + 1)?;
@@ -108,7 +98,7 @@ fn plant(lab: &Lab) -> Result<Plant> {
 
 fn client(edge: &Host, suffix: &str, first: u32, count: u32, port: u16, v4: bool) -> Result<NamesReport> {
     let (first, count, port) = (first.to_string(), count.to_string(), port.to_string());
-    let resolver = format!("{RESOLVER}:53");
+    let resolver = format!("{ASKED}:53");
     let mut words =
         vec![TRAFFIC, "names", &resolver, suffix, "--first", &first, "--count", &count, "--port", &port];
     if v4 {
@@ -129,7 +119,7 @@ fn no_syn_is_lost_with_the_agent_or_without() -> Result<()> {
     for hook in HOOKS {
         let lab = Lab::new()?;
         let plant = plant(&lab)?;
-        let mut gate = Gate::close(&lab, &plant.edge, hook, RULES)?;
+        let mut gate = Gate::close(&lab, &plant.edge, hook, &rules())?;
         let third = NAMES / 3;
         all_connected(&client(&plant.edge, "example.com", 0, third, 443, false)?, third)
             .context("with the agent")?;
@@ -163,10 +153,10 @@ fn no_syn_is_lost_with_the_agent_or_without() -> Result<()> {
 fn names_that_no_rule_wants_stay_closed_and_exact_ones_are_asked_for() -> Result<()> {
     let lab = Lab::new()?;
     let plant = plant(&lab)?;
-    let gate = Gate::close(&lab, &plant.edge, "xdp", RULES)?;
+    let gate = Gate::close(&lab, &plant.edge, "xdp", &rules())?;
     for suffix in ["badexample.com", "example.net"] {
         let ask = format!("n0.{suffix}");
-        plant.edge.run(["dig", "+short", &format!("@{RESOLVER}"), &ask])?.ok()?;
+        plant.edge.run(["dig", "+short", &format!("@{ASKED}"), &ask])?.ok()?;
     }
     // Nobody on the host asks for it: the agent does.
     wait_for("the exact name is learned", PATIENCE, || {
@@ -188,10 +178,40 @@ fn names_that_no_rule_wants_stay_closed_and_exact_ones_are_asked_for() -> Result
 }
 
 #[test]
+fn an_address_that_names_share_is_marked() -> Result<()> {
+    let lab = Lab::new()?;
+    let plant = plant(&lab)?;
+    let rules = rules().replace("api.example.org", "shared.example.org");
+    let gate = Gate::close(&lab, &plant.edge, "tc", &rules)?;
+    let shared = "203.0.113.240";
+    let drift = || Ok::<_, anyhow::Error>(gate.agent.command(["drift", "--json"])?.stdout);
+    let ask = |name: &str| plant.edge.run(["dig", "+short", &format!("@{ASKED}"), name])?.ok();
+    ask("shared.example.com")?;
+    wait_for("the agent has asked for the other", PATIENCE, || {
+        Ok(addresses(&gate, "shared.example.org")? == [shared])
+    })?;
+    let names = gate.names()?;
+    for (name, other) in [("shared.example.org", "*.example.com"), ("*.example.com", "shared.example.org")] {
+        let rows = names["names"].as_array().context("no names")?;
+        let row = rows.iter().find(|row| row["name"] == name).context("no such name")?;
+        ensure!(row["addresses"][0]["shared_with"] == serde_json::json!([other]), "{name}: {names}");
+    }
+    let text = gate.agent.command(["status", "--names"])?.stdout;
+    ensure!(text.contains("203.0.113.240 (shared)"), "{text}");
+    // Asked for last by a name that nobody wants, and dropped at a port of neither.
+    ask("other.example.net")?;
+    plant.edge.run(["nc", "-z", "-w", "1", shared, "444"])?.refused()?;
+    let found = drift()?;
+    let wanted = "203.0.113.240 (other.example.net, shared with ";
+    ensure!(found.contains(wanted) && found.contains("*.example.com"), "{found}");
+    Ok(())
+}
+
+#[test]
 fn what_was_learned_survives_a_change_and_falls_with_its_rule() -> Result<()> {
     let lab = Lab::new()?;
     let plant = plant(&lab)?;
-    let gate = Gate::close(&lab, &plant.edge, "tc", RULES)?;
+    let gate = Gate::close(&lab, &plant.edge, "tc", &rules())?;
     all_connected(&client(&plant.edge, "v4.example.com", 7, 1, 443, true)?, 1)?;
     let known = ["203.0.113.8"];
     ensure!(addresses(&gate, "*.example.com")? == known);
