@@ -125,7 +125,8 @@ impl<'p> Carried<'p> {
         const INTERNET: u16 = 1;
         let (owner, fixed) = name(self.bytes, at)?;
         let (kind, class) = (number(self.bytes, fixed)?, number(self.bytes, fixed + 2)?);
-        let life = u32::from(number(self.bytes, fixed + 4)?) << 16 | u32::from(number(self.bytes, fixed + 6)?);
+        let life =
+            u32::from(number(self.bytes, fixed + 4)?) << 16 | u32::from(number(self.bytes, fixed + 6)?);
         let (begin, length) = (fixed + 10, usize::from(number(self.bytes, fixed + 8)?));
         let data = self.bytes.get(begin..begin + length)?;
         if owner != *wanted || class != INTERNET {

@@ -219,7 +219,8 @@ impl Model {
             Content::Icmp { .. } | Content::Igmp(_) | Content::Opaque => return,
         };
         let Some(carried) = carried.filter(|_| self.rules.hears(rules)) else { return };
-        let carried = if matches!(packet.piece, Piece::First { .. }) { carried.of_a_fragment() } else { carried };
+        let carried =
+            if matches!(packet.piece, Piece::First { .. }) { carried.of_a_fragment() } else { carried };
         let ends = ends(packet, direction, ports);
         match direction {
             Direction::Egress => self.names.ask(ends, &carried, self.now),

@@ -96,7 +96,9 @@ impl Names {
         patterns: &BTreeSet<String>,
         now: u64,
     ) -> Outcome {
-        let Some(header) = carried.header().filter(|header| header.is_answer()) else { return carried.ended() };
+        let Some(header) = carried.header().filter(|header| header.is_answer()) else {
+            return carried.ended();
+        };
         let waiting = self.questions.get(&(ends, header.id)).filter(|(_, asked)| now <= asked + PATIENCE);
         let Some((asked, _)) = waiting else { return carried.cut.unwrap_or(Outcome::Unasked) };
         let Some(question) = carried.question() else { return carried.ended() };
@@ -169,6 +171,7 @@ fn wanted<'p>(name: &Name, patterns: &'p BTreeSet<String>) -> Option<&'p str> {
     }
     let labels: Vec<_> = name.iter().map(|label| String::from_utf8_lossy(label)).collect();
     let text = labels.join(".");
-    let above = patterns.iter().filter(|pattern| is_below(&text, pattern)).max_by_key(|pattern| pattern.len());
+    let above =
+        patterns.iter().filter(|pattern| is_below(&text, pattern)).max_by_key(|pattern| pattern.len());
     patterns.get(&text).or(above).map(String::as_str)
 }

@@ -110,7 +110,8 @@ impl Rules {
         let mut beside = false;
         for manner in manners {
             let same = fitting.iter().copied().filter(|at| looks(&self.rules[*at]) == manner);
-            let rules: Which = same.filter(|at| self.admits(&self.rules[*at], wish.remote, learned)).collect();
+            let rules: Which =
+                same.filter(|at| self.admits(&self.rules[*at], wish.remote, learned)).collect();
             match (rules.is_empty(), manner) {
                 (true, _) => {}
                 (false, (_, _, Some(port))) if !controlled(port) => beside = true,
@@ -132,12 +133,16 @@ impl Rules {
     fn admits(&self, rule: &Rule, remote: IpAddr, learned: &[&str]) -> bool {
         let by_name = || {
             let wanted = learned.iter().filter(|pattern| self.patterns.contains(**pattern));
-            wanted.into_iter().any(|pattern| names(rule).iter().any(|name| name == pattern || is_below(pattern, name)))
+            wanted
+                .into_iter()
+                .any(|pattern| names(rule).iter().any(|name| name == pattern || is_below(pattern, name)))
         };
         match &rule.peers {
             _ if is_for_anybody(rule) => true,
             Peers::Any => true,
-            Peers::Listed { prefixes, names: _ } => prefixes.iter().any(|net| net.contains(&remote)) || by_name(),
+            Peers::Listed { prefixes, names: _ } => {
+                prefixes.iter().any(|net| net.contains(&remote)) || by_name()
+            }
         }
     }
 
@@ -283,7 +288,9 @@ fn names(rule: &Rule) -> &[String] {
 
 /// Whether a name, or all that a wildcard is for, lies below another wildcard's name: not at it, and at a label's boundary.
 pub(super) fn is_below(name: &str, wildcard: &str) -> bool {
-    wildcard.strip_prefix('*').is_some_and(|end| name != wildcard && name.len() > end.len() && name.ends_with(end))
+    wildcard
+        .strip_prefix('*')
+        .is_some_and(|end| name != wildcard && name.len() > end.len() && name.ends_with(end))
 }
 
 /// Questions go out to port 53 and no other: to whom a role says, or to addresses that the site lists.

@@ -23,7 +23,12 @@ pub(super) struct Segment {
 const EARLY: u32 = 1 << 16;
 
 impl Model {
-    pub(super) fn tcp(&mut self, ends: Ends, direction: Direction, segment: Segment) -> Result<Judged, Judged> {
+    pub(super) fn tcp(
+        &mut self,
+        ends: Ends,
+        direction: Direction,
+        segment: Segment,
+    ) -> Result<Judged, Judged> {
         if segment.flags & (flag::SYN | flag::ACK) == flag::SYN {
             return self.opens(ends, direction);
         }
