@@ -62,33 +62,33 @@ fn a_tenancy_opens_its_own_cloud_and_both_open_both() {
 
 #[test]
 fn names_and_static_addresses_are_those_of_the_tenancy() {
-    const [COMMERCIAL, GOVCLOUD, BOTH]: [&str; 3] =
+    let [commercial, govcloud, both] =
         ["tenancy = \"commercial\"", "tenancy = \"govcloud\"", "tenancy = \"both\""];
     for (options, packet, wanted) in [
-        (COMMERCIAL, "out tcp -> api.machinemetrics.com:443", "pass MM-WEB-C01"),
-        (BOTH, "out tcp -> api.machinemetrics.com:443", "pass MM-WEB-C01"),
-        (GOVCLOUD, "out tcp -> api.machinemetrics.com:443", "drop wrong-peer"),
+        (commercial, "out tcp -> api.machinemetrics.com:443", "pass MM-WEB-C01"),
+        (both, "out tcp -> api.machinemetrics.com:443", "pass MM-WEB-C01"),
+        (govcloud, "out tcp -> api.machinemetrics.com:443", "drop wrong-peer"),
         // The wildcard covers every depth below it and not its name; what it contains keeps its own flow.
-        (COMMERCIAL, "out tcp -> a.b.balena-cloud.com:443", "pass MM-WEB-C03"),
-        (COMMERCIAL, "out tcp -> cloudlink.balena-cloud.com:443", "pass MM-WEB-C04"),
-        (COMMERCIAL, "out tcp -> balena-cloud.com:443", "drop wrong-peer"),
-        (COMMERCIAL, "out tcp -> evil-balena-cloud.com:443", "drop wrong-peer"),
-        (COMMERCIAL, "out tcp -> 54.218.103.126:7422", "pass MM-NATS-C01"),
-        (COMMERCIAL, "out tcp -> 54.218.103.126:443", "drop wrong-peer"),
-        (COMMERCIAL, "out tcp -> 18.252.129.108:443", "drop wrong-peer"),
-        (COMMERCIAL, "out tcp -> 18.252.129.108:7422", "drop wrong-peer"),
-        (GOVCLOUD, "out tcp -> 18.252.129.108:443", "pass MM-WEB-G01"),
-        (GOVCLOUD, "out tcp -> 182.30.131.220:443", "pass MM-WEB-G01"),
-        (GOVCLOUD, "out tcp -> 18.253.182.20:443", "pass MM-WEB-G04"),
-        (GOVCLOUD, "out tcp -> 18.253.182.20:7422", "drop wrong-peer"),
-        (GOVCLOUD, "out tcp -> tunnel.balena.machinemetrics-us-gov.com:443", "pass MM-WEB-G11"),
-        (GOVCLOUD, "out tcp -> stream.machinemetrics-us-gov.com:7422", "pass MM-NATS-G03"),
-        (GOVCLOUD, "out tcp -> stream.machinemetrics-us-gov.com:443", "drop wrong-peer"),
-        (GOVCLOUD, "out tcp -> 18.254.70.116:7422", "pass MM-NATS-GI02"),
-        (GOVCLOUD, "out tcp -> 54.218.103.126:7422", "drop wrong-peer"),
-        (BOTH, "out tcp -> 54.218.103.126:7422", "pass MM-NATS-C01"),
-        (BOTH, "out tcp -> 18.254.70.116:7422", "pass MM-NATS-GI02"),
-        (BOTH, "in tcp 18.253.182.20 -> 443", "drop no-rule"),
+        (commercial, "out tcp -> a.b.balena-cloud.com:443", "pass MM-WEB-C03"),
+        (commercial, "out tcp -> cloudlink.balena-cloud.com:443", "pass MM-WEB-C04"),
+        (commercial, "out tcp -> balena-cloud.com:443", "drop wrong-peer"),
+        (commercial, "out tcp -> evil-balena-cloud.com:443", "drop wrong-peer"),
+        (commercial, "out tcp -> 54.218.103.126:7422", "pass MM-NATS-C01"),
+        (commercial, "out tcp -> 54.218.103.126:443", "drop wrong-peer"),
+        (commercial, "out tcp -> 18.252.129.108:443", "drop wrong-peer"),
+        (commercial, "out tcp -> 18.252.129.108:7422", "drop wrong-peer"),
+        (govcloud, "out tcp -> 18.252.129.108:443", "pass MM-WEB-G01"),
+        (govcloud, "out tcp -> 182.30.131.220:443", "pass MM-WEB-G01"),
+        (govcloud, "out tcp -> 18.253.182.20:443", "pass MM-WEB-G04"),
+        (govcloud, "out tcp -> 18.253.182.20:7422", "drop wrong-peer"),
+        (govcloud, "out tcp -> tunnel.balena.machinemetrics-us-gov.com:443", "pass MM-WEB-G11"),
+        (govcloud, "out tcp -> stream.machinemetrics-us-gov.com:7422", "pass MM-NATS-G03"),
+        (govcloud, "out tcp -> stream.machinemetrics-us-gov.com:443", "drop wrong-peer"),
+        (govcloud, "out tcp -> 18.254.70.116:7422", "pass MM-NATS-GI02"),
+        (govcloud, "out tcp -> 54.218.103.126:7422", "drop wrong-peer"),
+        (both, "out tcp -> 54.218.103.126:7422", "pass MM-NATS-C01"),
+        (both, "out tcp -> 18.254.70.116:7422", "pass MM-NATS-GI02"),
+        (both, "in tcp 18.253.182.20 -> 443", "drop no-rule"),
     ] {
         assert_eq!(verdict(options, packet), wanted, "{options}: {packet}");
     }
@@ -96,17 +96,16 @@ fn names_and_static_addresses_are_those_of_the_tenancy() {
 
 #[test]
 fn time_comes_from_where_the_mode_says() {
-    const [ANY, LEARNED, SERVERS]: [&str; 3] =
-        ["ntp_mode = \"any\"", "ntp_mode = \"learned\"", "ntp_mode = \"servers\""];
+    let [any, learned, servers] = ["ntp_mode = \"any\"", "ntp_mode = \"learned\"", "ntp_mode = \"servers\""];
     for (options, packet, wanted) in [
-        (ANY, "out udp -> 203.0.113.9:123", "pass MM-NTP-01"),
-        (LEARNED, "out udp -> 203.0.113.9:123", "drop wrong-peer"),
-        (LEARNED, "out udp -> 0.resinio.pool.ntp.org:123", "pass MM-NTP-01"),
-        (LEARNED, "out udp -> resinio.pool.ntp.org:123", "drop wrong-peer"),
-        (LEARNED, "out udp -> 0.pool.ntp.org:123", "drop wrong-peer"),
-        (LEARNED, "out udp -> 192.0.2.123:123", "pass MM-NTP-02"),
-        (SERVERS, "out udp -> 0.resinio.pool.ntp.org:123", "drop wrong-peer"),
-        (SERVERS, "out udp -> 192.0.2.123:123", "pass MM-NTP-02"),
+        (any, "out udp -> 203.0.113.9:123", "pass MM-NTP-01"),
+        (learned, "out udp -> 203.0.113.9:123", "drop wrong-peer"),
+        (learned, "out udp -> 0.resinio.pool.ntp.org:123", "pass MM-NTP-01"),
+        (learned, "out udp -> resinio.pool.ntp.org:123", "drop wrong-peer"),
+        (learned, "out udp -> 0.pool.ntp.org:123", "drop wrong-peer"),
+        (learned, "out udp -> 192.0.2.123:123", "pass MM-NTP-02"),
+        (servers, "out udp -> 0.resinio.pool.ntp.org:123", "drop wrong-peer"),
+        (servers, "out udp -> 192.0.2.123:123", "pass MM-NTP-02"),
     ] {
         assert_eq!(verdict(options, packet), wanted, "{options}: {packet}");
     }
