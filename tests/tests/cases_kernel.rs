@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
     datapath::{object::Sets, policy::Tables, traced::Traced},
-    image::{FlowSlots, Image},
+    image::{Image, Slots},
     policy::{self, Catalogue, host::StateLimits},
 };
 use portreeve_common::{
@@ -61,7 +61,7 @@ fn judge(
     let policy = policy.map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let protected = case.host.addresses.iter().map(|address| on_its_link(*address));
     let protected = protected.collect::<Result<Vec<IpNet>, _>>()?;
-    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
+    let image = Image::compile(&policy, &protected, &mut Slots::default(), TICKS_PER_SECOND)?;
     let tables = Tables::from(&image);
     let traced = match loaded {
         Some(traced) => {
