@@ -110,11 +110,8 @@ impl<'a> Reply<'a> {
             owner = alias;
         }
         let records = addresses.iter().map(|address| of(owner, life, data(*address)));
-        if aside {
-            packet.additional_records.extend(records)
-        } else {
-            packet.answers.extend(records)
-        }
+        let section = if aside { &mut packet.additional_records } else { &mut packet.answers };
+        section.extend(records);
         written(&packet)
     }
 }
