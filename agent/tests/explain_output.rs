@@ -128,3 +128,32 @@ fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
+
+#[test]
+fn names_that_answers_teach_are_explained() {
+    let host = tempfile::NamedTempFile::new().unwrap();
+    let allow = |id: &str, protocol: &str, port: u16, peers: &str| {
+        format!(
+            "[[allow]]\nid = \"{id}\"\ndirection = \"egress\"\nprotocol = \"{protocol}\"\nport = {port}\n\
+             peers = [{peers}]\nreason = \"test\"\n"
+        )
+    };
+    let own = "[host]\naddresses = [\"192.0.2.10\"]\n";
+    let resolver = allow("DNS", "udp", 53, "\"192.0.2.53\"");
+    let named = allow("API", "tcp", 443, "\"api.example.com\", \"*.example.net\"");
+    fs::write(host.path(), format!("{own}{resolver}{named}")).unwrap();
+    for (packet, wanted) in [
+        ("out tcp -> api.example.com:443", "pass (rule)"),
+        ("out tcp -> API.example.com:443", "flow     API, egress tcp 443"),
+        ("out tcp -> a.b.example.net:443", "flow     API, egress tcp 443"),
+        ("out tcp -> example.net:443", "drop (wrong-peer)"),
+        ("out tcp -> evilexample.net:443", "drop (wrong-peer)"),
+        ("out tcp -> www.example.com:443", "drop (wrong-peer)"),
+        ("out tcp -> api.example.com:444", "drop (no-rule)"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portreeve"));
+        let output = command.arg("explain").arg(host.path()).arg(packet).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains(wanted), "{packet}: {stdout}");
+    }
+}

@@ -219,7 +219,11 @@ pub fn load<P: Packet + ?Sized>(packet: &P, headers: &Headers, dns: &mut Dns) ->
         if announced != there {
             dns.cut = Outcome::Segmented as u32;
         }
-        (payload + 2, if announced < there { announced } else { there })
+        if announced != there && stands_alone(packet, payload) {
+            (payload, there + 2)
+        } else {
+            (payload + 2, if announced < there { announced } else { there })
+        }
     } else {
         (headers.offset + 8, headers.end.checked_sub(headers.offset + 8)?)
     };
@@ -234,6 +238,14 @@ pub fn load<P: Packet + ?Sized>(packet: &P, headers: &Headers, dns: &mut Dns) ->
     };
     dns.length = if packet.copy(begin, length, &mut dns.message) { length } else { 0 };
     (dns.length != 0).then_some(())
+}
+
+/// Whether a segment begins with a message itself: some send its length ahead, in a segment of its own. Behind a length
+/// there would be a query with an error, which nobody sends.
+#[inline(always)]
+fn stands_alone<P: Packet + ?Sized>(packet: &P, payload: u32) -> bool {
+    let Some([high, low, first, second]) = packet.read(payload + 2) else { return false };
+    u16::from_be_bytes([high, low]) & question::OPCODE == 0 && u16::from_be_bytes([first, second]) == 1
 }
 
 /// What a message that was [`load`]ed comes to, from a packet of `flow` in `direction`.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use simple_dns::{
-    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE,
+    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE,
     rdata::{A, AAAA, CNAME, RData},
 };
 
@@ -22,38 +22,98 @@ pub fn question(id: u16, name: &str, v4: bool) -> Vec<u8> {
 /// The answer to that question: the addresses of the family.
 #[must_use]
 pub fn answer(id: u16, name: &str, v4: bool, addresses: &[IpAddr]) -> Vec<u8> {
-    let mut packet = reply(id, name, v4);
-    packet.answers = addresses.iter().map(|address| record(name, *address)).collect();
-    written(&packet)
+    Reply::to(id, name, v4).addresses(addresses).bytes()
 }
 
-/// The same by way of other names, each the alias of the next.
-#[must_use]
-pub fn answer_by(id: u16, names: &[&str], v4: bool, addresses: &[IpAddr]) -> Vec<u8> {
-    let (Some(first), Some(last)) = (names.first(), names.last()) else { return Vec::new() };
-    let mut packet = reply(id, first, v4);
-    for pair in names.windows(2) {
-        let [owner, target] = pair else { continue };
-        packet.answers.push(of(owner, RData::CNAME(CNAME(Name::new_unchecked(target)))));
+/// An answer, to be made what it is.
+#[derive(Clone, Debug)]
+pub struct Reply<'a> {
+    id: u16,
+    name: &'a str,
+    v4: bool,
+    aliases: Vec<&'a str>,
+    addresses: &'a [IpAddr],
+    life: u32,
+    /// In the additional section.
+    aside: bool,
+    truncated: bool,
+    code: RCODE,
+}
+
+impl<'a> Reply<'a> {
+    /// To a question for a name's addresses of one family; it knows none.
+    #[must_use]
+    pub const fn to(id: u16, name: &'a str, v4: bool) -> Self {
+        Self {
+            id,
+            name,
+            v4,
+            aliases: Vec::new(),
+            addresses: &[],
+            life: LIFE,
+            aside: false,
+            truncated: false,
+            code: RCODE::NoError,
+        }
     }
-    packet.answers.extend(addresses.iter().map(|address| record(last, *address)));
-    written(&packet)
-}
 
-/// An answer whose addresses stand in the additional section only.
-#[must_use]
-pub fn aside(id: u16, name: &str, v4: bool, addresses: &[IpAddr]) -> Vec<u8> {
-    let mut packet = reply(id, name, v4);
-    packet.additional_records = addresses.iter().map(|address| record(name, *address)).collect();
-    written(&packet)
-}
+    /// With these addresses.
+    #[must_use]
+    pub fn addresses(self, addresses: &'a [IpAddr]) -> Self {
+        Self { addresses, ..self }
+    }
 
-/// An answer that says it is cut.
-#[must_use]
-pub fn truncated(id: u16, name: &str, v4: bool) -> Vec<u8> {
-    let mut packet = reply(id, name, v4);
-    packet.set_flags(PacketFlag::TRUNCATION);
-    written(&packet)
+    /// By way of other names, each the alias of the one before.
+    #[must_use]
+    pub fn by(self, aliases: &[&'a str]) -> Self {
+        Self { aliases: aliases.to_vec(), ..self }
+    }
+
+    /// They hold so many seconds.
+    #[must_use]
+    pub fn life(self, life: u32) -> Self {
+        Self { life, ..self }
+    }
+
+    /// Its addresses stand in the additional section only.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        Self { aside: true, ..self }
+    }
+
+    /// It says that it is cut.
+    #[must_use]
+    pub fn truncated(self) -> Self {
+        Self { truncated: true, ..self }
+    }
+
+    /// There is no such name.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self { code: RCODE::NameError, ..self }
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let Self { id, name, v4, ref aliases, addresses, life, aside, truncated, code } = *self;
+        let mut packet = Packet::new_reply(id);
+        packet.set_flags(PacketFlag::RECURSION_DESIRED | PacketFlag::RECURSION_AVAILABLE);
+        if truncated {
+            packet.set_flags(PacketFlag::TRUNCATION);
+        }
+        *packet.rcode_mut() = code;
+        packet.questions.push(asks(name, v4));
+        let mut owner = name;
+        for alias in aliases {
+            packet.answers.push(of(owner, life, RData::CNAME(CNAME(Name::new_unchecked(alias)))));
+            owner = alias;
+        }
+        let records = addresses.iter().map(|address| of(owner, life, data(*address)));
+        let section = if aside { &mut packet.additional_records } else { &mut packet.answers };
+        section.extend(records);
+        written(&packet)
+    }
 }
 
 /// As TCP carries it: behind its length (RFC 1035, section 4.2.2).
@@ -63,30 +123,20 @@ pub fn over_tcp(message: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), message].concat()
 }
 
-fn reply<'a>(id: u16, name: &'a str, v4: bool) -> Packet<'a> {
-    let mut packet = Packet::new_reply(id);
-    packet.set_flags(PacketFlag::RECURSION_DESIRED | PacketFlag::RECURSION_AVAILABLE);
-    packet.questions.push(asks(name, v4));
-    packet
-}
-
 fn asks(name: &str, v4: bool) -> Question<'_> {
     let kind = if v4 { TYPE::A } else { TYPE::AAAA };
     Question::new(Name::new_unchecked(name), QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false)
 }
 
-fn record(name: &str, address: IpAddr) -> ResourceRecord<'_> {
-    of(
-        name,
-        match address {
-            IpAddr::V4(v4) => RData::A(A::from(v4)),
-            IpAddr::V6(v6) => RData::AAAA(AAAA::from(v6)),
-        },
-    )
+const fn data<'a>(address: IpAddr) -> RData<'a> {
+    match address {
+        IpAddr::V4(v4) => RData::A(A { address: v4.to_bits() }),
+        IpAddr::V6(v6) => RData::AAAA(AAAA { address: v6.to_bits() }),
+    }
 }
 
-fn of<'a>(name: &'a str, data: RData<'a>) -> ResourceRecord<'a> {
-    ResourceRecord::new(Name::new_unchecked(name), CLASS::IN, LIFE, data)
+fn of<'a>(name: &'a str, life: u32, data: RData<'a>) -> ResourceRecord<'a> {
+    ResourceRecord::new(Name::new_unchecked(name), CLASS::IN, life, data)
 }
 
 /// Names of tests always fit; an empty message fails every test that would read it.

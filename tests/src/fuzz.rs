@@ -2,7 +2,7 @@
 //!
 //! Each function panics where a promise does not hold, and says nothing else.
 
-use std::{cell::RefCell, io::Cursor, sync::LazyLock};
+use std::{cell::RefCell, io::Cursor, net::IpAddr, sync::LazyLock};
 
 use ipnet::IpNet;
 use jiff::civil::{Date, date};
@@ -11,8 +11,13 @@ use portreeve::{
     image::{Image, Slots, simulation::Simulation},
     policy::{self, Catalogue, Policy, pack::Pack},
 };
-use portreeve_common::{Direction, Reason, Sight, look, sight::Part};
-
+use portreeve_common::{
+    Address, Direction, Reason, Sight,
+    dns::Outcome,
+    look,
+    names::{LearnedName, NameId},
+    sight::Part,
+};
 use simple_dns::rdata::RData;
 
 use crate::{
@@ -20,6 +25,7 @@ use crate::{
     frame::{Frame, frame},
     generator::Timed,
     model::Model,
+    policy::RESOLVER,
     step::Step,
 };
 
@@ -62,15 +68,8 @@ peers = "any"
 reason = "echo"
 "#;
 
-/// A host that learns names.
-const NAMED_HOST: &str = r#"
-[[allow]]
-id = "DNS"
-direction = "egress"
-protocol = "udp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolver"
+/// What a host that learns names wants to reach.
+const NAMES: &str = r#"
 [[allow]]
 id = "CLOUD"
 direction = "egress"
@@ -98,43 +97,59 @@ static PROTECTED: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     ["192.0.2.10/24", "2001:db8:1::10/64"].map(|text| text.parse().expect("a prefix")).to_vec()
 });
 static NAMED: LazyLock<Policy> = LazyLock::new(|| {
-    policy::compile("host.toml", NAMED_HOST, &CATALOGUE, TODAY)
+    policy::compile("host.toml", &format!("{RESOLVER}{NAMES}"), &CATALOGUE, TODAY)
         .unwrap_or_else(|report| panic!("{}", report.render(false)))
+});
+static NAMED_IMAGE: LazyLock<Image> = LazyLock::new(|| {
+    Image::compile(&NAMED, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND).expect("an image")
 });
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     policy::compile("host.toml", HOST, &CATALOGUE, TODAY)
         .unwrap_or_else(|report| panic!("{}", report.render(false)))
 });
 
-/// A resolver's answer is read without a panic, and teaches no address that is not in its answer section.
+/// A resolver's answer is read without a panic, teaches no address that is not in its answer section, and what the model
+/// reads in it.
 pub fn answer(message: &[u8]) {
     let Some((choice, message)) = message.split_first() else { return };
     let Some((name, v4)) = ASKED.get(usize::from(*choice) % ASKED.len()) else { return };
     let Some(id) = message.first_chunk().copied().map(u16::from_be_bytes) else { return };
-    let image = Image::compile(&NAMED, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND).expect("it fits");
-    let simulation = Simulation::new(image);
-    let ends = (("192.0.2.10", 50_000), ("192.0.2.53", 53));
-    let end = |(address, port): (&str, u16)| (address.parse::<std::net::IpAddr>().expect("an address"), port);
-    let (here, there) = (end(ends.0), end(ends.1));
+    let (simulation, mut model) = (Simulation::new(NAMED_IMAGE.clone()), Model::new(&NAMED, &PROTECTED, 0));
+    let end = |address: &str, port: u16| (address.parse::<IpAddr>().expect("an address"), port);
+    let (here, there) = (end("192.0.2.10", 50_000), end("192.0.2.53", 53));
     let asks = frame().from(here).to(there).udp().payload(question(id, name, *v4)).bytes();
     let answers = frame().from(there).to(here).udp().payload(message).bytes();
-    assert!(simulation.judge(asks.as_slice(), Direction::Egress).passes());
-    simulation.judge(answers.as_slice(), Direction::Ingress);
-    let read = simple_dns::Packet::parse(message);
-    for learned in simulation.learned() {
-        let address = learned.address.octets();
-        let bytes = if learned.address.is_v4() { &address[12..] } else { &address[..] };
-        assert!(
-            message.windows(bytes.len()).any(|window| window == bytes),
-            "{} is not in it",
-            learned.address
-        );
-        let Ok(read) = &read else { continue };
+    for (frame, direction) in [(&asks, Direction::Egress), (&answers, Direction::Ingress)] {
+        let judged = simulation.judge(frame.as_slice(), direction).reason();
+        assert_eq!(judged, model.judge(frame, direction, 0).reason);
+    }
+    let learned = simulation.learned();
+    are_listed(message, &learned);
+    let mut told: Vec<_> = learned.iter().map(|name| (name.address.octets(), name.id, name.until)).collect();
+    let of_model = |(address, pattern, until): (IpAddr, String, u64)| {
+        (Address::from(address).octets(), NameId::of(&pattern).word(), until)
+    };
+    let mut wanted: Vec<_> = model.learned().into_iter().map(of_model).collect();
+    told.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(told, wanted, "the model has learned otherwise");
+    for outcome in Outcome::ALL {
+        let wanted = model.outcomes().get(&outcome).copied().unwrap_or_default();
+        assert_eq!(simulation.answers(outcome), wanted, "{}", outcome.name());
+    }
+}
+
+/// Where a library can read a message, it has found the addresses in its answer section too.
+fn are_listed(message: &[u8], learned: &[LearnedName]) {
+    let Ok(read) = simple_dns::Packet::parse(message) else { return };
+    for LearnedName { address, .. } in learned {
+        let octets = address.octets();
+        let bytes = if address.is_v4() { &octets[12..] } else { &octets[..] };
         let listed = read.answers.iter().any(|record| {
             matches!(&record.rdata, RData::A(a) if bytes == a.address.to_be_bytes())
                 || matches!(&record.rdata, RData::AAAA(aaaa) if bytes == aaaa.address.to_be_bytes())
         });
-        assert!(listed, "{} is not in the answer section", learned.address);
+        assert!(listed, "{address} is not in the answer section");
     }
 }
 

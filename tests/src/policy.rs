@@ -12,6 +12,25 @@ use portreeve_common::clause::{self, Interfaces};
 /// The host's own addresses, with the prefix lengths of their interface.
 pub const OWN: [&str; 2] = ["192.0.2.10/24", "2001:db8:1::10/64"];
 
+/// Rules for a resolver of both families, by UDP, and by TCP for its IPv4 address: what it answers is learned.
+pub const RESOLVER: &str = r#"
+[[allow]]
+id = "DNS"
+direction = "egress"
+protocol = "udp"
+port = 53
+peers = ["192.0.2.53", "2001:db8:1::53"]
+reason = "resolver"
+
+[[allow]]
+id = "DNS-TCP"
+direction = "egress"
+protocol = "tcp"
+port = 53
+peers = ["192.0.2.53"]
+reason = "resolver, long answers"
+"#;
+
 /// The interface of the suites' packets.
 pub const HERE: &str = "eth0";
 /// The same as the programs are told.

@@ -23,11 +23,13 @@ use portreeve::{
     policy::{self, Catalogue, Policy, host::StateLimits},
 };
 use portreeve_common::{
-    Reason,
+    Address, Reason,
+    dns::Outcome,
+    names::{LearnedName, NameId},
     switch::{Mode, Posture, Switch},
 };
 use portreeve_tests::{
-    generator::{Pool, Timed, Traffic},
+    generator::{Named, Pool, Timed, Traffic},
     model::{Model, Verdict},
     policy::{ONLY_HERE, slots},
     step::Step,
@@ -67,7 +69,7 @@ ping_from = ["198.51.100.0/24", "2001:db8:2::/64"]
 pack = "siemens-industrial-edge"
 role = "ied"
 options = { offering = "IEM OS" }
-peers = { iem = ["198.51.100.0/24", "2001:db8:2::/64"], dns_servers = ["192.0.2.53"], ntp_servers = "any", ui_clients = "any" }
+peers = { iem = ["198.51.100.0/24", "2001:db8:2::/64"], dns_servers = ["192.0.2.53", "2001:db8:1::50"], ntp_servers = "any", ui_clients = "any" }
 
 [[role]]
 pack = "plant"
@@ -125,6 +127,30 @@ peers = ["198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"]
 reason = "by peers"
 
 [[allow]]
+id = "NAME-1"
+direction = "egress"
+protocol = "tcp"
+port = 843
+peers = ["api.example.com", "*.example.net"]
+reason = "by names"
+
+[[allow]]
+id = "NAME-2"
+direction = "egress"
+protocol = "tcp"
+port = [843, 883]
+peers = ["*.example.com", "203.0.113.10"]
+reason = "by names and peers"
+
+[[allow]]
+id = "NAME-3"
+direction = "ingress"
+protocol = "udp"
+port = 883
+peers = ["*.b.example.net"]
+reason = "who has a name calls"
+
+[[allow]]
 id = "SITE-7"
 direction = "ingress"
 protocol = "tcp"
@@ -156,7 +182,7 @@ reason = "by another interface"
 const PACKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules/packs");
 
 /// Flows of that role that packets have to meet.
-const REACHED: [&str; 10] = [
+const REACHED: [&str; 13] = [
     "P-CAST",
     "P-BOTH",
     "P-ANSWER",
@@ -167,10 +193,13 @@ const REACHED: [&str; 10] = [
     "P-FTP-IN",
     "P-DATA-OUT",
     "P-DATA-IN",
+    "NAME-1",
+    "NAME-2",
+    "NAME-3",
 ];
 
 /// What every second policy says otherwise: flows are revoked, others are let in, and EtherTypes are listed.
-const CHANGES: [(&str, &str); 4] = [
+const CHANGES: [(&str, &str); 6] = [
     ("[baseline]\ndhcp = true\n", "[baseline]\ndhcp = false\nethertypes = [\"lldp\", \"0x8892\"]\n"),
     (
         "\"198.51.100.0/24\", \"203.0.113.0/24\", \"2001:db8::/32\"]",
@@ -178,9 +207,36 @@ const CHANGES: [(&str, &str); 4] = [
     ),
     ("port = [443, 5481, 22, 80, 53, 21]", "port = [443, 22, 21, 123]"),
     ("peers = [\"198.51.100.20\"]", "peers = [\"203.0.113.10\"]"),
+    ("api.example.com", "www.example.com"),
+    ("*.b.example.net", "a.b.example.net"),
 ];
 
-/// The usual addresses and ports, and those of groups, broadcast and FTP.
+/// Names that rules want, that lie beside those, and that nobody wants; they share some addresses.
+const NAMES: [&str; 9] = [
+    "api.example.com",
+    "www.example.com",
+    "deep.api.example.com",
+    "a.b.example.net",
+    "x.example.net",
+    "example.net",
+    "badexample.com",
+    "evil-example.net",
+    "example.org",
+];
+/// One with more addresses than are remembered of it.
+const MANY: &str = "cdn.example.net";
+
+/// What there is to ask for.
+fn named() -> Vec<Named> {
+    let shared = (32..40).map(|last| IpAddr::from([203, 0, 113, last]));
+    let shared: Vec<IpAddr> =
+        shared.chain((1..5).map(|last| [0x2001, 0xdb8, 7, 0, 0, 0, 0, last].into())).collect();
+    let many = (100..190).map(|last| IpAddr::from([203, 0, 113, last])).collect();
+    let of = |name| Named { name, addresses: shared.clone() };
+    NAMES.into_iter().map(of).chain([Named { name: MANY, addresses: many }]).collect()
+}
+
+/// The usual addresses and ports, those of groups, broadcast and FTP, and names.
 fn pool() -> Pool {
     let mut pool = Pool::with_strangers();
     let addresses = |texts: [&str; 5]| texts.map(|text| text.parse::<IpAddr>().expect("an address"));
@@ -189,6 +245,19 @@ fn pool() -> Pool {
     pool.peers.extend(addresses(["224.10.10.25", "255.255.255.255", "192.0.2.255", "ff02::1:99", "0.1.2.3"]));
     pool.services.extend([8000, 8001, 7979, 514, 21]);
     pool.clients.extend([20, 514]);
+    pool.resolvers = ["192.0.2.53", "192.0.2.53", "2001:db8:1::50", "192.0.2.54"]
+        .map(|text| text.parse().expect("an address"))
+        .to_vec();
+    pool.named = named();
+    pool.named_services = vec![843, 843, 883];
+    pool.services.push(843);
+    pool.peers.extend(addresses([
+        "203.0.113.32",
+        "203.0.113.33",
+        "203.0.113.34",
+        "203.0.113.100",
+        "2001:db8:7::1",
+    ]));
     pool
 }
 
@@ -253,6 +322,27 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
+    /// What both have learned, and made of resolvers' messages, is the same.
+    fn compare_names(&self) -> Result<BTreeMap<Outcome, u64>> {
+        let kernel = self.kernel.names();
+        let told = |name: LearnedName| (name.address, name.id, name.until);
+        let mut learned: Vec<_> = kernel.learned()?.into_iter().map(told).collect();
+        let wanted = self.model.learned().into_iter();
+        let mut wanted: Vec<_> = wanted
+            .map(|(address, pattern, until)| (Address::from(address), NameId::of(&pattern).word(), until))
+            .collect();
+        learned.sort_by_key(|(address, id, _)| (address.octets(), *id));
+        wanted.sort_by_key(|(address, id, _)| (address.octets(), *id));
+        ensure!(learned == wanted, "the kernel has learned {learned:?}, the model {wanted:?}");
+        let outcomes = kernel.answers()?.into_iter().filter(|(_, count)| *count > 0).collect();
+        ensure!(
+            outcomes == *self.model.outcomes(),
+            "the kernel counts {outcomes:?}, the model {:?}",
+            self.model.outcomes()
+        );
+        Ok(outcomes)
+    }
+
     fn judge(&mut self, Timed { at, step: Step { direction, bytes } }: &Timed) -> Result<(Said, Verdict)> {
         let hook = Traced::hook(*direction, self.native);
         let (reason, rule) = self.kernel.judge(bytes, u32::try_from(bytes.len())?, hook, *at)?;
@@ -277,11 +367,16 @@ struct Coverage {
     verdicts: BTreeMap<(&'static str, Reason), u64>,
     /// Flows that were named where a packet passed.
     flows: BTreeSet<String>,
+    /// What resolvers' messages came to.
+    outcomes: BTreeMap<Outcome, u64>,
 }
 
 impl Coverage {
     fn add(&mut self, other: &Self) {
-        let Self { sequences, verdicts, flows } = other;
+        let Self { sequences, verdicts, flows, outcomes } = other;
+        for (outcome, count) in outcomes {
+            *self.outcomes.entry(*outcome).or_default() += count;
+        }
         self.flows.extend(flows.iter().cloned());
         self.sequences += sequences;
         for (key, count) in verdicts {
@@ -311,6 +406,9 @@ impl Coverage {
             let [a, b, c] = hooks.map(|hook| self.verdicts.get(&(hook, reason)).copied().unwrap_or_default());
             let _always = writeln!(text, "{:20} {a:10} {b:10} {c:10}", format!("{reason:?}"));
         }
+        for (outcome, count) in &self.outcomes {
+            let _always = writeln!(text, "{:20} {count:10}", outcome.name());
+        }
         text
     }
 
@@ -319,6 +417,9 @@ impl Coverage {
         let missed: Vec<Reason> = Reason::ALL.into_iter().filter(missed).collect();
         ensure!(missed.is_empty(), "never reached: {missed:?}");
         ensure!(self.of(Reason::Internal) == 0, "an internal error");
+        let missed: Vec<Outcome> =
+            Outcome::ALL.into_iter().filter(|outcome| !self.outcomes.contains_key(outcome)).collect();
+        ensure!(missed.is_empty(), "no message of resolvers came to {missed:?}");
         let missed: Vec<_> = REACHED.iter().filter(|flow| !self.flows.contains(**flow)).collect();
         ensure!(missed.is_empty(), "flows never reached: {missed:?}");
         Ok(())
@@ -349,8 +450,9 @@ fn chunk(number: u64, length: u64, sites: &[Site; 2], protected: &[IpNet]) -> Re
             .judge(&timed)
             .with_context(|| format!("chunk {number}, packet {packet}: {}", hex(&timed.step.bytes)))?;
         if !agree(&said, &wanted) {
+            let names = pair.compare_names().err().map(|error| format!("{error}\n")).unwrap_or_default();
             bail!(
-                "chunk {number}, packet {packet}: the kernel says {said:?}, the model {wanted:?}\n{}",
+                "chunk {number}, packet {packet}: the kernel says {said:?}, the model {wanted:?}\n{names}{}",
                 told(&past, &timed)
             );
         }
@@ -360,6 +462,8 @@ fn chunk(number: u64, length: u64, sites: &[Site; 2], protected: &[IpNet]) -> Re
             coverage.flows.insert(flow);
         }
         if packet % REIGN == 0 {
+            let at = || format!("chunk {number}, packet {packet}");
+            pair.compare_names().with_context(at)?;
             pair.change_policy()?;
         }
         if past.len() == MEMORY {
@@ -368,6 +472,7 @@ fn chunk(number: u64, length: u64, sites: &[Site; 2], protected: &[IpNet]) -> Re
         past.push_back(timed);
     }
     coverage.sequences = length;
+    coverage.outcomes = pair.compare_names()?;
     Ok(coverage)
 }
 

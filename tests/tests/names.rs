@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use portreeve_tests::{
     lab::{Host, Lab, PATIENCE, Server, wait_for},
+    policy::RESOLVER,
     traffic::NamesReport,
 };
 
 use gate::{Gate, HOOKS, INTERFACE};
 
 const TRAFFIC: &str = env!("CARGO_BIN_EXE_traffic");
-const RESOLVER: &str = "192.0.2.53";
+const ASKED: &str = "192.0.2.53";
 const CLOUD: &str = "192.0.2.60";
 const CLOUD_V6: &str = "2001:db8:1::60";
 /// Where names lead: the cloud has all addresses of these networks.
@@ -23,26 +24,12 @@ const ADDRESSES: &str = "2001:db8:7::/64";
 const ADDRESSES_V4: &str = "203.0.113.0/24";
 /// Names in a row, each with an address of its own.
 const NAMES: u32 = 10_000;
+/// Addresses of a name whose answer takes more than a packet.
+const LONG: usize = 60;
 /// While the agent starts again and again.
 const RESTARTS: usize = 5;
 
 const RULES: &str = r#"
-[[allow]]
-id = "DNS"
-direction = "egress"
-protocol = "udp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolver"
-
-[[allow]]
-id = "DNS-TCP"
-direction = "egress"
-protocol = "tcp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolver, long answers"
-
 [[allow]]
 id = "CLOUD"
 direction = "egress"
@@ -60,6 +47,10 @@ peers = ["api.example.org"]
 reason = "an exact name, which the agent asks for by itself"
 "#;
 
+fn rules() -> String {
+    format!("{RESOLVER}{RULES}")
+}
+
 struct Plant {
     edge: Host,
     _resolver: Server,
@@ -76,10 +67,14 @@ fn plant(lab: &Lab) -> Result<Plant> {
         cloud.run(["ip", family, "route", "add", "local", network, "dev", "lo"])?.ok()?;
     }
     let mut hosts = String::from(
-        "203.0.113.200 api.example.org\n203.0.113.201 n0.badexample.com\n203.0.113.202 n0.example.net\n",
+        "203.0.113.200 api.example.org\n203.0.113.201 n0.badexample.com\n203.0.113.202 n0.example.net\n\
+         203.0.113.240 shared.example.com\n203.0.113.240 shared.example.org\n203.0.113.240 other.example.net\n",
     );
     for number in 0..NAMES {
         writeln!(hosts, "2001:db8:7::{:x}:{:x} n{number}.example.com", number >> 16, (number & 0xffff) + 1)?;
+    }
+    for number in 1..=LONG {
+        writeln!(hosts, "2001:db8:7::f:{number:x} long.example.com")?;
     }
     for number in 0..250 {
         writeln!(hosts, "203.0.113.{} n{number}.v4.example.com", number + 1)?;
@@ -97,6 +92,7 @@ fn plant(lab: &Lab) -> Result<Plant> {
         "--pid-file=",
         "--log-facility=-",
         "--cache-size=0",
+        "--edns-packet-max=4096",
         &file,
     ];
     let answers = resolver.spawn(words)?.listening("udp", 53)?;
@@ -108,7 +104,7 @@ fn plant(lab: &Lab) -> Result<Plant> {
 
 fn client(edge: &Host, suffix: &str, first: u32, count: u32, port: u16, v4: bool) -> Result<NamesReport> {
     let (first, count, port) = (first.to_string(), count.to_string(), port.to_string());
-    let resolver = format!("{RESOLVER}:53");
+    let resolver = format!("{ASKED}:53");
     let mut words =
         vec![TRAFFIC, "names", &resolver, suffix, "--first", &first, "--count", &count, "--port", &port];
     if v4 {
@@ -129,7 +125,7 @@ fn no_syn_is_lost_with_the_agent_or_without() -> Result<()> {
     for hook in HOOKS {
         let lab = Lab::new()?;
         let plant = plant(&lab)?;
-        let mut gate = Gate::close(&lab, &plant.edge, hook, RULES)?;
+        let mut gate = Gate::close(&lab, &plant.edge, hook, &rules())?;
         let third = NAMES / 3;
         all_connected(&client(&plant.edge, "example.com", 0, third, 443, false)?, third)
             .context("with the agent")?;
@@ -163,10 +159,10 @@ fn no_syn_is_lost_with_the_agent_or_without() -> Result<()> {
 fn names_that_no_rule_wants_stay_closed_and_exact_ones_are_asked_for() -> Result<()> {
     let lab = Lab::new()?;
     let plant = plant(&lab)?;
-    let gate = Gate::close(&lab, &plant.edge, "xdp", RULES)?;
+    let gate = Gate::close(&lab, &plant.edge, "xdp", &rules())?;
     for suffix in ["badexample.com", "example.net"] {
         let ask = format!("n0.{suffix}");
-        plant.edge.run(["dig", "+short", &format!("@{RESOLVER}"), &ask])?.ok()?;
+        plant.edge.run(["dig", "+short", &format!("@{ASKED}"), &ask])?.ok()?;
     }
     // Nobody on the host asks for it: the agent does.
     wait_for("the exact name is learned", PATIENCE, || {
@@ -188,10 +184,70 @@ fn names_that_no_rule_wants_stay_closed_and_exact_ones_are_asked_for() -> Result
 }
 
 #[test]
+fn what_the_kernel_does_not_read_whole_the_agent_asks_for() -> Result<()> {
+    for (way, outcome) in [("+bufsize=4096", "fragmented"), ("+tcp", "segmented")] {
+        let lab = Lab::new()?;
+        let plant = plant(&lab)?;
+        let mut gate = Gate::close(&lab, &plant.edge, "xdp", &rules())?;
+        // Nobody but the kernel listens.
+        gate.daemon.signal(Signal::SIGKILL)?;
+        gate.daemon.wait(PATIENCE)?;
+        let words = ["dig", "+short", &format!("@{ASKED}"), way, "AAAA", "long.example.com"];
+        let answer = plant.edge.run(words)?;
+        ensure!(answer.stdout.lines().count() == LONG, "{answer:?}");
+        let names = gate.names()?;
+        ensure!(names["messages"][outcome].as_u64() >= Some(1), "{names}");
+        let known = addresses(&gate, "*.example.com")?.len();
+        ensure!((1..LONG).contains(&known), "{way}: {known} of {LONG} fit");
+        gate.daemon = gate.agent.start(&lab.dir().join("host.toml"))?;
+        wait_for("the agent has learned all", PATIENCE, || {
+            Ok(addresses(&gate, "*.example.com")?.len() == LONG)
+        })?;
+        for number in [1, LONG] {
+            let address = format!("2001:db8:7::f:{number:x}");
+            plant.edge.run(["nc", "-z", "-w", "2", &address, "443"])?.ok()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_address_that_names_share_is_marked() -> Result<()> {
+    let lab = Lab::new()?;
+    let plant = plant(&lab)?;
+    let rules = rules().replace("api.example.org", "shared.example.org");
+    let gate = Gate::close(&lab, &plant.edge, "tc", &rules)?;
+    let shared = "203.0.113.240";
+    let ask = |name: &str| plant.edge.run(["dig", "+short", &format!("@{ASKED}"), name])?.ok();
+    ask("shared.example.com")?;
+    wait_for("the agent has asked for the other", PATIENCE, || {
+        Ok(addresses(&gate, "shared.example.org")? == [shared])
+    })?;
+    let names = gate.names()?;
+    for (name, other) in [("shared.example.org", "*.example.com"), ("*.example.com", "shared.example.org")] {
+        let rows = names["names"].as_array().context("no names")?;
+        let row = rows.iter().find(|row| row["name"] == name).context("no such name")?;
+        let address = &row["addresses"][0];
+        ensure!(address["shared_with"] == serde_json::json!([other]), "{name}: {names}");
+        // The wildcard's is a name of its own.
+        ensure!(!name.starts_with("shared") || address["asked"] != "shared.example.com", "{names}");
+    }
+    let text = gate.agent.command(["status", "--names"])?.stdout;
+    ensure!(text.contains("(shared)"), "{text}");
+    // Asked for last by a name that nobody wants, and dropped at a port of neither.
+    ask("other.example.net")?;
+    plant.edge.run(["nc", "-z", "-w", "1", shared, "444"])?.refused()?;
+    let found = gate.agent.command(["drift", "--json"])?.stdout;
+    let wanted = "203.0.113.240 (other.example.net, shared with ";
+    ensure!(found.contains(wanted) && found.contains("*.example.com"), "{found}");
+    Ok(())
+}
+
+#[test]
 fn what_was_learned_survives_a_change_and_falls_with_its_rule() -> Result<()> {
     let lab = Lab::new()?;
     let plant = plant(&lab)?;
-    let gate = Gate::close(&lab, &plant.edge, "tc", RULES)?;
+    let gate = Gate::close(&lab, &plant.edge, "tc", &rules())?;
     all_connected(&client(&plant.edge, "v4.example.com", 7, 1, 443, true)?, 1)?;
     let known = ["203.0.113.8"];
     ensure!(addresses(&gate, "*.example.com")? == known);

@@ -64,6 +64,92 @@ frames += [Ether()/Dot1Q(vlan=5)/syn, Ether()/ARP(), Ether(bytes(frames[0])[:20]
 wrpcap(sys.argv[1], frames)
 "#;
 
+/// Names beside a resolver.
+const NAMES: &str = r#"
+[[allow]]
+id = "SITE-3"
+direction = "egress"
+protocol = "tcp"
+port = 443
+peers = ["api.example.com", "*.example.net"]
+reason = "cloud"
+"#;
+
+/// Questions and answers by scapy, and who connects to what; each packet has its time.
+const NAMES_BY_SCAPY: &str = r#"
+import sys
+from scapy.all import *
+edge, peer = '192.0.2.10', '192.0.2.20'
+def asks(name, id, **kind):
+    return IP(src=edge, dst=peer)/UDP(sport=50053, dport=53)/DNS(id=id, rd=1, qd=DNSQR(qname=name, **kind))
+def answers(name, id, records, port=50053, **kind):
+    return IP(src=peer, dst=edge)/UDP(sport=53, dport=port)/DNS(id=id, qr=1, rd=1, ra=1, qd=DNSQR(qname=name, **kind), an=records)
+def a(name, address):
+    return DNSRR(rrname=name, ttl=300, rdata=address)
+def syn(to, port, sport):
+    return IP(src=edge, dst=to)/TCP(sport=sport, dport=port, flags='S')
+v6 = IPv6(src='2001:db8:1::10', dst='2001:db8:7::20')/TCP(sport=50000, dport=443, flags='S')
+packets = [(0, asks('api.example.com', 7)), (0, syn('203.0.113.20', 443, 50000)),
+    (1, answers('api.example.com', 8, a('api.example.com', '203.0.113.20'))), (1, syn('203.0.113.20', 443, 50001)),
+    (2, answers('API.example.COM', 7, a('api.example.com', '203.0.113.20'))), (2, syn('203.0.113.20', 443, 50002)),
+    (2, syn('203.0.113.21', 443, 50003)), (2, syn('203.0.113.20', 80, 50004)),
+    (3, asks('www.example.net', 9)),
+    (3, answers('www.example.net', 9, DNSRR(rrname='www.example.net', type='CNAME', ttl=5, rdata='e.example.org')/a('e.example.org', '203.0.113.30'))),
+    (3, syn('203.0.113.30', 443, 50005)), (3, v6),
+    (4, asks('a.b.example.net', 10, qtype='AAAA')),
+    (4, answers('a.b.example.net', 10, DNSRR(rrname='a.b.example.net', type='AAAA', ttl=5, rdata='2001:db8:7::20'), qtype='AAAA')), (4, v6),
+    (5, asks('evilexample.net', 11)), (5, answers('evilexample.net', 11, a('evilexample.net', '203.0.113.40'))),
+    (5, syn('203.0.113.40', 443, 50006)), (310, syn('203.0.113.20', 443, 50007))]
+frames = []
+for time, packet in packets:
+    frame = Ether(src='02:00:00:00:00:01', dst='02:00:00:00:00:02')/packet
+    frame.time = 1700000000 + time
+    frames.append(frame)
+wrpcap(sys.argv[1], frames)
+"#;
+
+#[test]
+fn answers_in_a_capture_are_learned_from_in_both_ways() -> Result<()> {
+    let lab = Lab::new()?;
+    let (host, capture) = (lab.dir().join("names.toml"), lab.dir().join("names.pcap"));
+    fs::write(&host, format!("{HOST}{NAMES}"))?;
+    by_scapy(NAMES_BY_SCAPY, &capture)?;
+    let wanted = [
+        ("pass", "rule", "\"SITE-2\""),
+        ("drop", "wrong-peer", "null"),
+        // With another id.
+        ("pass", "established", "\"SITE-2\""),
+        ("drop", "wrong-peer", "null"),
+        ("pass", "established", "\"SITE-2\""),
+        ("pass", "rule", "\"SITE-3\""),
+        ("drop", "wrong-peer", "null"),
+        ("drop", "no-rule", "null"),
+        ("pass", "established", "\"SITE-2\""),
+        ("pass", "established", "\"SITE-2\""),
+        // Of an alias.
+        ("pass", "rule", "\"SITE-3\""),
+        ("drop", "wrong-peer", "null"),
+        ("pass", "established", "\"SITE-2\""),
+        ("pass", "established", "\"SITE-2\""),
+        ("pass", "rule", "\"SITE-3\""),
+        // A name that merely ends alike.
+        ("pass", "established", "\"SITE-2\""),
+        ("pass", "established", "\"SITE-2\""),
+        ("drop", "wrong-peer", "null"),
+        // After its time.
+        ("drop", "wrong-peer", "null"),
+    ];
+    let user = replay(&host, &capture, &["--simulate"])?;
+    let shown: Vec<&str> = user.lines().collect();
+    ensure!(shown.len() == wanted.len(), "{user}");
+    for (line, (verdict, reason, flow)) in shown.iter().zip(wanted) {
+        let end = format!("\"verdict\": \"{verdict}\", \"reason\": \"{reason}\", \"flow\": {flow}}}");
+        ensure!(line.ends_with(&end), "{line}, wanted {end}\n{user}");
+    }
+    same(&host, &capture)?;
+    Ok(())
+}
+
 #[test]
 fn checked_in_captures_are_judged_the_same() -> Result<()> {
     let agent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/tests");
@@ -86,9 +172,7 @@ fn checked_in_captures_are_judged_the_same() -> Result<()> {
 fn a_capture_by_scapy_is_judged_the_same() -> Result<()> {
     let lab = Lab::new()?;
     let capture = lab.dir().join("scapy.pcap");
-    // Debian's scapy belongs to Debian's Python.
-    let written = Command::new("/usr/bin/python3").args(["-c", SCAPY]).arg(&capture).output()?;
-    ensure!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    by_scapy(SCAPY, &capture)?;
     let lines = same(&host_file(&lab)?, &capture)?;
     ensure!(lines >= 18, "only {lines} packets");
     Ok(())
@@ -132,6 +216,13 @@ fn record(on: &Host, options: &[&str], to: &Path, traffic: impl FnOnce() -> Resu
     std::thread::sleep(Duration::from_secs(1));
     tcpdump.signal(Signal::SIGINT)?;
     tcpdump.wait(PATIENCE)?;
+    Ok(())
+}
+
+fn by_scapy(script: &str, capture: &Path) -> Result<()> {
+    // Debian's scapy belongs to Debian's Python.
+    let written = Command::new("/usr/bin/python3").args(["-c", script]).arg(capture).output()?;
+    ensure!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     Ok(())
 }
 

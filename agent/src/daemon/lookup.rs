@@ -62,8 +62,8 @@ impl Lookups {
     }
 
     /// Puts in what the kernel has not learned by itself.
-    pub(super) fn learn(&self, instance: &Instance, (due, answer): &Told) {
-        match Keeper::told(instance, due, answer) {
+    pub(super) fn learn(&mut self, instance: &Instance, (due, answer): &Told) {
+        match self.keeper.told(instance, due, answer) {
             Ok(0) => {}
             Ok(new) => tracing::debug!(name = due.name, new, "addresses were learned by asking"),
             Err(error) => tracing::error!(error = described(error), name = due.name, "cannot learn a name"),

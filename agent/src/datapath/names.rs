@@ -2,7 +2,7 @@
 
 use aya::{
     Ebpf, TestRun, TestRunOptions,
-    maps::{Array, HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
     programs::Xdp,
 };
 use aya_obj::programs::XdpAttachType;
@@ -35,11 +35,21 @@ impl Names {
     /// # Errors
     /// One is missing or has another form.
     pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
+        Self::from_maps(|name| pinned(pins, name))
+    }
+
+    /// Those that `map` finds by name.
+    ///
+    /// # Errors
+    /// It does not find one, or one has another form.
+    pub(super) fn from_maps(
+        mut map: impl FnMut(&'static str) -> Result<Map, DatapathError>,
+    ) -> Result<Self, DatapathError> {
         Ok(Self {
-            learned: typed("LEARNED", pinned(pins, "LEARNED")?)?,
-            hints: typed("HINTS", pinned(pins, "HINTS")?)?,
-            handed: typed("HANDED", pinned(pins, "HANDED")?)?,
-            answers: typed("ANSWERS", pinned(pins, "ANSWERS")?)?,
+            learned: typed("LEARNED", map("LEARNED")?)?,
+            hints: typed("HINTS", map("HINTS")?)?,
+            handed: typed("HANDED", map("HANDED")?)?,
+            answers: typed("ANSWERS", map("ANSWERS")?)?,
         })
     }
 

@@ -18,6 +18,7 @@ use portreeve_common::{
 
 use super::{
     DatapathError, Pins,
+    names::Names,
     object::{self, Globals, Secret, Sets},
     pins::Hook,
     policy::{PolicyMaps, Tables, failed, typed},
@@ -38,6 +39,7 @@ const GENERATION: u16 = 1;
 pub struct Traced {
     ebpf: Ebpf,
     policy: PolicyMaps,
+    names: Names,
     trace: Array<MapData, Trace>,
 }
 
@@ -70,14 +72,19 @@ impl Traced {
         for hook in Hook::ALL {
             load(&mut ebpf, hook)?;
         }
-        let trace = ebpf.take_map("TRACE").ok_or(DatapathError::Missing("TRACE"))?;
-        let mut policy = PolicyMaps::from_maps(|name| {
-            ebpf.take_map(object::in_object(name)).ok_or(DatapathError::Missing(name))
-        })?;
+        let mut take = |name| ebpf.take_map(object::in_object(name)).ok_or(DatapathError::Missing(name));
+        let (trace, names) = (take("TRACE")?, Names::from_maps(&mut take)?);
+        let mut policy = PolicyMaps::from_maps(take)?;
         policy.write(GENERATION, tables)?;
         let posture = Posture::new(GENERATION, Mode::Enforce, Mode::Enforce);
         policy.set_switch(Switch::settled(posture, posture))?;
-        Ok(Self { ebpf, policy, trace: typed("TRACE", trace)? })
+        Ok(Self { ebpf, policy, names, trace: typed("TRACE", trace)? })
+    }
+
+    /// What they have learned of resolvers' answers.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The policy that they judge by.

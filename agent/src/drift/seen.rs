@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use portreeve_common::{
     Address, Direction,
     counter::{FlowCounter, Talker},
+    dns::Hint,
+    names::NameId,
 };
 
 use super::host::{HostError, Listener, listeners};
@@ -24,7 +26,7 @@ pub struct Seen<'v> {
     pub ports: BTreeMap<PortKey, PortDrops>,
     /// Who was dropped.
     pub talkers: Vec<Talker>,
-    /// The names that addresses were answered for, wanted or not.
+    /// The names that addresses were answered for, wanted or not, and who shares them.
     pub names: BTreeMap<Address, String>,
     /// What was counted for each flow.
     pub flows: Vec<(&'v FlowMeta, FlowCounter)>,
@@ -62,11 +64,25 @@ impl<'v> Seen<'v> {
     }
 }
 
-/// The names that addresses were answered for.
+/// The names that addresses were answered for, and other names of the policy that share them.
 ///
 /// # Errors
 /// The map can't be read.
 pub(crate) fn answered(view: &View) -> Result<BTreeMap<Address, String>, DatapathError> {
-    let hints = Names::open(&view.instance.pins)?.hints()?;
-    Ok(hints.into_iter().filter_map(|(address, hint)| Some((address, hint.name()?.to_owned()))).collect())
+    let names = Names::open(&view.instance.pins)?;
+    let mut learned: BTreeMap<Address, Vec<u64>> = BTreeMap::new();
+    for name in names.learned()? {
+        learned.entry(name.address).or_default().push(name.id);
+    }
+    let shared_with = |address: &Address, id: u64| -> Vec<&str> {
+        let others = learned.get(address).into_iter().flatten().filter(|other| **other != id);
+        let pattern = |other: &u64| view.image.names.iter().find(|name| NameId::of(name).word() == *other);
+        others.filter_map(pattern).map(String::as_str).collect()
+    };
+    let told = |(address, hint): (Address, Hint)| {
+        let others = shared_with(&address, hint.id).join(", ");
+        let shared = if others.is_empty() { others } else { format!(", shared with {others}") };
+        Some((address, format!("{}{shared}", hint.name()?)))
+    };
+    Ok(names.hints()?.into_iter().filter_map(told).collect())
 }

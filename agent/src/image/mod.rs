@@ -16,10 +16,10 @@ mod slots;
 
 pub mod simulation;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use foldhash::{HashMap, HashMapExt as _};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portreeve_common::{
     Direction, Service,
     class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
@@ -345,15 +345,23 @@ impl Classes<'_> {
     }
 
     fn by_peers(&mut self, families: Families, rules: &[usize]) -> Result<Class, ImageError> {
+        let asks = |at: &usize| self.needs.rule(*at).is_some_and(Rule::asks_resolvers);
+        // Answers are believed under a resolver's rule alone: no other one may stand before it, not even one for anybody.
+        let mut rules = rules.to_vec();
+        rules.sort_by_key(|at| !asks(at));
         let with_ids = || rules.iter().filter_map(|at| Some((*self.ids.get(*at)?, self.needs.rule(*at)?)));
-        if let Some((id, _)) = with_ids().find(|(_, rule)| is_for_anybody(rule)) {
-            return Ok(Class::anybody(id));
+        let to_resolvers =
+            with_ids().next().is_some_and(|(_, rule)| rule.asks_resolvers() && !is_for_anybody(rule));
+        match with_ids().find(|(_, rule)| is_for_anybody(rule)) {
+            Some((id, _)) if !to_resolvers => return Ok(Class::anybody(id)),
+            Some(_) | None => {}
         }
         let mut members: Vec<RuleId> = Vec::new();
         let (mut prefixes, mut below) = (Vec::new(), Vec::new());
         let mut named = Named::default();
-        for (at, (id, _)) in rules.iter().zip(with_ids()) {
+        for (at, (id, rule)) in rules.iter().zip(with_ids()) {
             let Some(Known { exact, below: names_below, learned }) = self.needs.peers(*at) else { continue };
+            let exact = if is_for_anybody(rule) { EVERYBODY.as_slice() } else { exact };
             let of_family = |nets: &[IpNet]| nets.iter().filter(|net| families.has(net)).copied().collect();
             let (exact, names_below): (Vec<IpNet>, Vec<IpNet>) = (of_family(exact), of_family(names_below));
             // A rule whose peers are all of the other family says nothing of this service.
@@ -377,6 +385,12 @@ impl Classes<'_> {
         self.sets.class(prefixes, self.names.members(&named), members)
     }
 }
+
+/// Both families, for where anybody is one among others.
+const EVERYBODY: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+];
 
 /// Whether the peer is not looked at. What this host sends to many reaches whoever listens.
 fn is_for_anybody(rule: &Rule) -> bool {

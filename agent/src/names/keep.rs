@@ -43,10 +43,11 @@ pub struct Due {
     pub whole: bool,
 }
 
-/// Keeps what was learned in order; remembers when it asked for what.
+/// Keeps what was learned in order; remembers when it asked for what, and when it was told.
 #[derive(Debug, Default)]
 pub struct Keeper {
     asked: BTreeMap<String, u64>,
+    told: BTreeMap<String, u64>,
 }
 
 impl Keeper {
@@ -94,8 +95,10 @@ impl Keeper {
         if resolvers.is_empty() {
             return Ok(Vec::new());
         }
-        let mut due: Vec<Due> = handed.iter().filter_map(|hint| handed_over(hint, &resolvers)).collect();
-        self.asked.retain(|_, asked| now < asked.saturating_add(PAUSE * second));
+        let recent = |_: &String, then: &mut u64| now < then.saturating_add(PAUSE * second);
+        self.asked.retain(recent);
+        let mut due: Vec<Due> = handed.iter().filter_map(|hint| self.handed_over(hint, &resolvers)).collect();
+        self.told.retain(recent);
         for name in view.image.names.iter().filter(|name| !name.starts_with('*')) {
             let id = NameId::of(name);
             let holds = held.get(&id.word()).is_some_and(|until| *until >= now + AHEAD * second);
@@ -111,10 +114,11 @@ impl Keeper {
     ///
     /// # Errors
     /// The kernel does not let it.
-    pub fn told(instance: &Instance, due: &Due, answer: &Answer) -> Result<usize, ControlError> {
+    pub fn told(&mut self, instance: &Instance, due: &Due, answer: &Answer) -> Result<usize, ControlError> {
         let state = instance.running()?;
         let now = crate::datapath::clock::Clock::open(&instance.pins)?.now(state.ticks_per_second)?;
         let second = u64::from(now.rate);
+        self.told.insert(due.name.clone(), now.ticks);
         let known: BTreeSet<(u64, Address)> =
             Names::open(&instance.pins)?.learned()?.iter().map(|name| (name.id, name.address)).collect();
         let mut orders = Orders::open(&instance.pins)?;
@@ -127,6 +131,15 @@ impl Keeper {
             orders.learn(name)?;
         }
         Ok(new)
+    }
+
+    /// A name whose answer the kernel could not read whole. The one to the agent's own question comes back here too, and is
+    /// known by then.
+    fn handed_over(&self, hint: &Hint, resolvers: &[IpAddr]) -> Option<Due> {
+        let name = hint.name()?.to_owned();
+        let known = self.told.get(&name).is_some_and(|told| hint.seen <= *told);
+        let id = NameId::from_word(hint.id);
+        (!known).then(|| Due { id, name, resolvers: resolvers.to_vec(), whole: true })
     }
 }
 
@@ -180,9 +193,4 @@ fn resolvers(policy: &Policy) -> Vec<IpAddr> {
         }
     }
     all
-}
-
-fn handed_over(hint: &Hint, resolvers: &[IpAddr]) -> Option<Due> {
-    let name = hint.name()?.to_owned();
-    Some(Due { id: NameId::from_word(hint.id), name, resolvers: resolvers.to_vec(), whole: true })
 }

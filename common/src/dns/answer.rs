@@ -34,6 +34,10 @@ pub(super) struct Found {
     at: u32,
     /// Addresses so far.
     addresses: u32,
+    /// Where the first record is.
+    begin: u32,
+    /// 1 where addresses are learned, and not only looked at.
+    teaches: u32,
 }
 
 /// A record was read, or the message ends within it.
@@ -92,13 +96,13 @@ fn expected<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> Outcome
 #[inline(always)]
 fn records<L: Learning>(dns: &mut Dns, learning: &L) -> Outcome {
     let Some(count) = dns.number(6) else { return dns.ended() };
-    for done in 0..MAX_RECORDS {
-        if done >= u32::from(count) {
-            break;
-        }
-        if learning.record(dns) != READ {
-            return dns.ended();
-        }
+    // Nothing of a broken message is learned; of one that goes on elsewhere, what is here.
+    if !all(dns, count, learning) && dns.cut == 0 {
+        return Outcome::Malformed;
+    }
+    dns.found.teaches = 1;
+    if !all(dns, count, learning) {
+        return dns.ended();
     }
     if u32::from(count) > MAX_RECORDS {
         return Outcome::TooMany;
@@ -111,6 +115,22 @@ fn records<L: Learning>(dns: &mut Dns, learning: &L) -> Outcome {
     } else {
         Outcome::Learned
     }
+}
+
+/// Reads the records from the first one on; whether none is broken.
+#[inline(always)]
+fn all<L: Learning>(dns: &mut Dns, count: u16, learning: &L) -> bool {
+    dns.found.chain = dns.found.question;
+    dns.found.at = dns.found.begin;
+    for done in 0..MAX_RECORDS {
+        if done >= u32::from(count) {
+            break;
+        }
+        if learning.record(dns) != READ {
+            return false;
+        }
+    }
+    true
 }
 
 /// Reads one record, and learns its address if it is one of the name that was asked for.
@@ -178,9 +198,8 @@ impl Dns {
     pub(super) fn name_it<L: Learning>(&mut self, learning: &L) {
         self.hint.length = self.walk.length;
         self.found.question = self.walk.hash;
-        self.found.chain = self.walk.hash;
         // Behind the name come its type and class.
-        self.found.at = self.walk.end + 4;
+        self.found.begin = self.walk.end + 4;
         if self.walk.odd != 0 {
             self.hint.length = 0;
             return;
@@ -208,6 +227,9 @@ impl Dns {
     /// An address of the name that was asked for.
     #[inline(always)]
     fn learn<L: Learning>(&mut self, life: u32, learning: &L) {
+        if self.found.teaches == 0 {
+            return;
+        }
         let life = super::life(life);
         let now = learning.now();
         self.found.addresses += 1;

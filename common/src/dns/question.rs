@@ -9,7 +9,7 @@ use crate::{
 /// How long an answer is waited for, in seconds: longer than resolvers' clients do.
 pub const PATIENCE: u64 = 30;
 /// The response bit, and the operation: 0 is a query (RFC 1035, section 4.1.1).
-const OPCODE: u16 = 0x7800;
+pub(super) const OPCODE: u16 = 0x7800;
 const RESPONSE: u16 = 0x8000;
 
 /// Both ends and the transaction's number.

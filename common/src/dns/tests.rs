@@ -245,6 +245,18 @@ fn pointers_that_do_not_lead_back_are_broken() {
 }
 
 #[test]
+fn nothing_of_a_broken_message_is_learned() {
+    let good = rr(TOP, A, 60, &[203, 0, 113, 1]);
+    let ring = rr(&[0xc0, 33 + 16], A, 60, &[203, 0, 113, 2]);
+    for bad in [ring, rr(TOP, A, 60, &[203, 0, 113]), rr(TOP, CNAME, 60, &[1, b'x', 0, 0]), vec![0; 3]] {
+        let world = world();
+        let bytes = answered("api.example.com", &[good.clone(), bad]);
+        assert_eq!(exchange(&world, "api.example.com", &bytes), Outcome::Malformed);
+        assert!(world.learned.borrow().is_empty() && world.hints.borrow().is_empty());
+    }
+}
+
+#[test]
 fn every_prefix_of_an_answer_is_read_without_harm() {
     let records =
         [rr(TOP, CNAME, 60, &name("e.example.net")), rr(&name("e.example.net"), A, 60, &[203, 0, 113, 3])];

@@ -1,6 +1,8 @@
 //! What two ends say to each other, one step after the other: handshakes that complete, closes, resets, fragments that
 //! follow, and errors about what was said.
 
+mod names;
+
 use std::{collections::VecDeque, net::IpAddr};
 
 use fastrand::Rng;
@@ -54,6 +56,8 @@ const WAITS: [u64; 4] = [20, 31, 61, 181];
 const TCP_IDLE: u64 = 20_000;
 /// Farther than any window.
 const OUTSIDE: u32 = 1 << 24;
+/// How often it is about names, where there are some.
+const NAMES: u8 = 8;
 /// Datagrams' identifiers: few, so that some are used again.
 const IDENTIFIERS: std::ops::Range<u32> = 0..32;
 
@@ -62,6 +66,7 @@ impl Conversation {
     pub fn new(random: &mut Rng, pool: &Pool, chat: u8) -> Self {
         let mut talk = Self { ends: Ends::new(random, pool), lines: VecDeque::new(), chat };
         match random.u8(..32) {
+            _ if !pool.named.is_empty() && random.u8(..NAMES) == 0 => talk.names(random, pool),
             0..18 => talk.tcp(random),
             18..26 => talk.udp(random),
             26..30 => talk.echo(random),
@@ -292,13 +297,17 @@ impl Conversation {
     }
 
     fn segment(&mut self, direction: Direction, flags: u8, length: u16) {
+        self.carry(direction, flags, vec![0; length.into()]);
+    }
+
+    fn carry(&mut self, direction: Direction, flags: u8, payload: Vec<u8>) {
         let sequence = self.ends.next[direction as usize];
         let other = self.ends.next[direction.opposite() as usize];
         let acknowledgment = if flags & ACK == 0 { 0 } else { other };
         let frame = self.ends.frame(direction).body(Body::Tcp { flags, sequence, acknowledgment });
-        let taken = u32::from(length) + u32::from(flags & (SYN | FIN) != 0);
+        let taken = u32::try_from(payload.len()).unwrap_or(0) + u32::from(flags & (SYN | FIN) != 0);
         self.ends.next[direction as usize] = sequence.wrapping_add(taken);
-        self.say(direction, frame.payload(vec![0; length.into()]));
+        self.say(direction, frame.payload(payload));
     }
 
     fn say(&mut self, direction: Direction, frame: Frame) {

@@ -15,7 +15,7 @@ use portreeve_common::Direction;
 pub use choices::Choices;
 pub use conversation::{Conversation, Line};
 pub use mutation::mutate;
-pub use pool::Pool;
+pub use pool::{Named, Pool};
 pub use recipe::Recipe;
 pub use strategy::{any_frame, any_step, any_valid_frame};
 pub use traffic::{Timed, Traffic};

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-/// Few of each, so that chance meets rules and flows. No list may be empty.
+/// Few of each, so that chance meets rules and flows. No list of addresses and ports
+/// may be empty, but those about names.
 #[derive(Clone, Debug)]
 pub struct Pool {
     /// The host's own, and groups and broadcast addresses that it listens to.
@@ -15,6 +16,21 @@ pub struct Pool {
     pub clients: Vec<u16>,
     /// What TCP segments carry, one letter a flag.
     pub flags: Vec<&'static str>,
+    /// Whom the host asks for names, may it or not.
+    pub resolvers: Vec<IpAddr>,
+    /// What it asks for; none: it asks nobody.
+    pub named: Vec<Named>,
+    /// Where it connects to what it was told.
+    pub named_services: Vec<u16>,
+}
+
+/// A name, and the addresses that it may have.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// In lower case.
+    pub name: &'static str,
+    /// Of both families.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What the verdict cases use most.
@@ -34,6 +50,9 @@ impl Default for Pool {
             services: vec![443, 53, 123, 80, 22, 161, 5481, 20, 21, 23],
             clients: vec![49_200, 49_201, 49_400],
             flags: vec!["S", "SA", "A", "PA", "FA", "R", "RA", "", "SF", "SR"],
+            resolvers: Vec::new(),
+            named: Vec::new(),
+            named_services: Vec::new(),
         }
     }
 }

@@ -66,9 +66,16 @@ pub(super) enum Content {
         acknowledgment: u32,
         /// FIN lowest.
         flags: u8,
+        /// What stands behind the header.
+        payload: Vec<u8>,
     },
-    /// UDP: source and destination.
-    Udp([u16; 2]),
+    /// UDP.
+    Udp {
+        /// Source and destination.
+        ports: [u16; 2],
+        /// What stands behind the header, to the end of the packet.
+        payload: Vec<u8>,
+    },
     /// ICMP or ICMPv6.
     Icmp {
         /// Its type.
@@ -264,14 +271,14 @@ fn content(protocol: u8, payload: &[u8], piece: Piece) -> Seeing<Content> {
     };
     let header = |length: usize| payload.get(..length).ok_or(short);
     match protocol {
-        TCP => tcp(header(20)?, payload.len(), short),
+        TCP => tcp(header(20)?, payload, short),
         UDP => {
             let header = header(8)?;
             let length = usize::from(word(header, 4)?);
             if length < 8 || (matches!(piece, Piece::Whole | Piece::Only) && length > payload.len()) {
                 return Err(Reason::Malformed);
             }
-            Ok(Content::Udp([word(header, 0)?, word(header, 2)?]))
+            Ok(Content::Udp { ports: [word(header, 0)?, word(header, 2)?], payload: payload[8..].to_vec() })
         }
         ICMP | ICMPV6 => {
             let header = header(8)?;
@@ -283,7 +290,7 @@ fn content(protocol: u8, payload: &[u8], piece: Piece) -> Seeing<Content> {
     }
 }
 
-fn tcp(header: &[u8], length: usize, short: Reason) -> Seeing<Content> {
+fn tcp(header: &[u8], whole: &[u8], short: Reason) -> Seeing<Content> {
     use flag::{ACK, FIN, RST, SYN};
     let behind = usize::from(header[12] >> 4) * 4;
     let flags = header[13];
@@ -291,15 +298,14 @@ fn tcp(header: &[u8], length: usize, short: Reason) -> Seeing<Content> {
     if behind < 20 || !sensible.contains(&(flags & (FIN | SYN | RST | ACK))) {
         return Err(Reason::Malformed);
     }
-    if behind > length {
-        return Err(short);
-    }
+    let payload = whole.get(behind..).ok_or(short)?.to_vec();
     let long = |at| Ok(u32::from(word(header, at)?) << 16 | u32::from(word(header, at + 2)?));
     Ok(Content::Tcp {
         ports: [word(header, 0)?, word(header, 2)?],
         sequence: long(4)?,
         acknowledgment: long(8)?,
         flags,
+        payload,
     })
 }
 

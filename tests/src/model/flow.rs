@@ -1,23 +1,11 @@
 //! Flows of the model: what the host remembers of a conversation.
 
-use std::net::IpAddr;
-
 use portreeve_common::Direction;
 
 use super::{
     dissect::{ICMP, ICMPV6, TCP, flag},
     rules::Which,
 };
-
-/// Both ends and the protocol, from the host's side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ends {
-    pub(super) local: (IpAddr, u16),
-    pub(super) remote: (IpAddr, u16),
-    pub(super) protocol: u8,
-    /// Of an echo: who asks. Both hosts may do so with one identifier.
-    pub(super) asked: Option<Direction>,
-}
 
 /// What is known of a flow.
 #[derive(Clone, Debug)]

@@ -3,12 +3,60 @@
 use portreeve_common::{Direction, Reason};
 
 use super::{
-    dissect::{ICMP, ICMPV6, Packet, Quote, TCP, UDP},
-    flow::Ends,
+    Judged, Model,
+    dissect::{Content, ICMP, ICMPV6, Packet, Piece, Quote, TCP, UDP},
+    ends::{Ends, echo},
     is_link_local,
+    rules::Which,
 };
 
-pub(super) enum Meaning {
+impl Model {
+    pub(super) fn icmp(&mut self, packet: &Packet, direction: Direction) -> Result<Judged, Judged> {
+        let Content::Icmp { kind, code, id, body } = &packet.content else {
+            return Err((Reason::Internal, Which::new()));
+        };
+        let v4 = packet.source.is_ipv4();
+        if v4 != (packet.protocol == ICMP) {
+            return Err((Reason::Protocol, Which::new()));
+        }
+        let plain = |reason| Ok((reason, Which::new()));
+        match meaning(v4, *kind) {
+            Meaning::Request | Meaning::Reply if *code != 0 => plain(Reason::Malformed),
+            Meaning::Request => self.exchange(echo(packet, direction, *id, direction), direction),
+            Meaning::Reply => {
+                let ends = echo(packet, direction, *id, direction.opposite());
+                match self.live(&ends) {
+                    Some(_) => self.exchange(ends, direction),
+                    None => plain(Reason::NoState),
+                }
+            }
+            Meaning::Error => Ok(self.error(packet, body, direction)),
+            Meaning::Redirect => plain(Reason::Redirect),
+            Meaning::Neighbour | Meaning::Listener if packet.piece != Piece::Whole => plain(Reason::Fragment),
+            Meaning::Neighbour => plain(neighbour(packet, *kind)),
+            Meaning::Listener => plain(listener(packet, *kind, direction)),
+            // No rule is about it.
+            Meaning::Other => plain(Reason::NoRule),
+        }
+    }
+
+    /// It has to quote a packet of a live flow, which the one that it goes to has sent.
+    fn error(&self, packet: &Packet, body: &[u8], direction: Direction) -> Judged {
+        let unrelated = (Reason::IcmpUnrelated, Which::new());
+        let Some(quote) = Quote::read(body, packet.source.is_ipv4()) else { return unrelated };
+        if quote.source != packet.destination {
+            return unrelated;
+        }
+        let went = direction.opposite();
+        let ends = quoted(&quote, went);
+        match ends.and_then(|ends| self.live(&ends)) {
+            Some(flow) => (Reason::Related, flow.rules.clone()),
+            None => unrelated,
+        }
+    }
+}
+
+enum Meaning {
     Request,
     Reply,
     Error,
@@ -21,7 +69,7 @@ pub(super) enum Meaning {
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const LISTENER_QUERY: u8 = 130;
 
-pub(super) fn meaning(v4: bool, kind: u8) -> Meaning {
+fn meaning(v4: bool, kind: u8) -> Meaning {
     match (v4, kind) {
         (true, 8) | (false, 128) => Meaning::Request,
         (true, 0) | (false, 129) => Meaning::Reply,
@@ -34,20 +82,20 @@ pub(super) fn meaning(v4: bool, kind: u8) -> Meaning {
 }
 
 /// A hop limit of 255 has crossed no router (RFC 4861).
-pub(super) fn neighbour(packet: &Packet, kind: u8) -> Reason {
+fn neighbour(packet: &Packet, kind: u8) -> Reason {
     let who = kind != ROUTER_ADVERTISEMENT || is_link_local(packet.source);
     if packet.hops == 255 && who { Reason::BaselineNdp } else { Reason::HopLimit }
 }
 
 /// From a link-local address, or from none yet where it is no query; what leaves comes from here in any case (RFC 3810).
-pub(super) fn listener(packet: &Packet, kind: u8, direction: Direction) -> Reason {
+fn listener(packet: &Packet, kind: u8, direction: Direction) -> Reason {
     let unready = kind != LISTENER_QUERY && packet.source.is_unspecified();
     let near = is_link_local(packet.source) || unready || direction == Direction::Egress;
     if packet.hops == 1 && near { Reason::BaselineMld } else { Reason::HopLimit }
 }
 
 /// The flow of a quoted packet that went in `went`; an error about an error belongs to none.
-pub(super) fn quoted(quote: &Quote, went: Direction) -> Option<Ends> {
+fn quoted(quote: &Quote, went: Direction) -> Option<Ends> {
     let Quote { source, destination, protocol, start } = *quote;
     let ends = |source, destination, asked| {
         let (local, remote) = match went {

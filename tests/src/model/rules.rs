@@ -1,6 +1,6 @@
 //! The policy as a list, read from top to bottom for every packet.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use portreeve::policy::{
@@ -9,7 +9,10 @@ use portreeve::policy::{
 };
 use portreeve_common::{Direction, Reason};
 
-use super::dissect::{ICMP, ICMPV6, IGMP, TCP, UDP};
+use super::{
+    dissect::{ICMP, ICMPV6, IGMP, TCP, UDP},
+    names::Peer,
+};
 use crate::policy::HERE;
 
 /// What a first packet asks for.
@@ -30,6 +33,8 @@ pub(super) struct Rules {
     rules: Vec<Rule>,
     own: Vec<IpAddr>,
     broadcast: Vec<IpAddr>,
+    /// Names and wildcards whose addresses have to be learned.
+    patterns: BTreeSet<String>,
 }
 
 /// Positions in the list: those that allow a packet, or those that would allow another peer.
@@ -63,14 +68,27 @@ impl Rules {
             IpNet::V4(_) | IpNet::V6(_) => None,
         });
         let broadcast = directed.chain([[255; 4].into()]).collect();
-        Self { rules: policy.rules.clone(), own, broadcast }
+        let stated = policy.rules.iter().flat_map(|rule| names(rule).iter());
+        let patterns = stated.filter(|name| !policy.host.names.contains_key(*name)).cloned().collect();
+        Self { rules: policy.rules.clone(), own, broadcast, patterns }
     }
 
     pub(super) fn name(&self, at: usize) -> String {
         self.rules[at].flow.clone()
     }
 
-    /// How it is allowed. `controlled`: whether a flow to this port lives beside it.
+    /// Names and wildcards whose addresses have to be learned.
+    pub(super) const fn patterns(&self) -> &BTreeSet<String> {
+        &self.patterns
+    }
+
+    /// Whether what passes by one of these rules goes to a resolver or comes from it, and there are names to learn of.
+    pub(super) fn hears(&self, rules: &Which) -> bool {
+        !self.patterns.is_empty() && rules.iter().any(|at| is_for_resolvers(&self.rules[*at]))
+    }
+
+    /// How it is allowed. `controlled`: whether a flow to this port lives beside it; `learned`: the patterns that the peer's
+    /// names belonged to.
     ///
     /// # Errors
     /// `no-rule`; `wrong-peer`, with the rules for others; or `no-state` where the other flow is missing.
@@ -78,6 +96,8 @@ impl Rules {
         &self,
         wish: Wish,
         controlled: impl Fn(u16) -> bool,
+        learned: &[&str],
+        peer: Peer,
     ) -> Result<Leave, (Reason, Which)> {
         let about: Which = (0..self.rules.len()).filter(|at| is_about(&self.rules[*at], wish)).collect();
         let particular = about.iter().any(|at| looks(&self.rules[*at]) != PLAIN);
@@ -95,10 +115,11 @@ impl Rules {
         let mut refused = None;
         for manner in manners {
             let same = fitting.iter().copied().filter(|at| looks(&self.rules[*at]) == manner);
-            let rules: Which = same.filter(|at| admits(&self.rules[*at], wish.remote)).collect();
+            let rules: Which =
+                same.filter(|at| self.admits(&self.rules[*at], wish.remote, learned)).collect();
             match (rules.is_empty(), manner) {
                 (true, _) => {}
-                (false, (_, _, _, on)) if !on.is_empty() && !on.iter().any(|name| name == HERE) => {
+                (false, (_, _, _, on)) if peer == Peer::New && is_elsewhere(on) => {
                     refused = refused.or(Some((Reason::WrongInterface, rules)));
                 }
                 (false, (_, _, Some(port), _)) if !controlled(port) => {
@@ -116,6 +137,23 @@ impl Rules {
             (None, true) => (Reason::NoRule, Which::new()),
             (None, false) => (Reason::WrongPeer, fitting),
         })
+    }
+
+    /// A name that no rule wants any more says nothing.
+    fn admits(&self, rule: &Rule, remote: IpAddr, learned: &[&str]) -> bool {
+        let by_name = || {
+            let wanted = learned.iter().filter(|pattern| self.patterns.contains(**pattern));
+            wanted
+                .into_iter()
+                .any(|pattern| names(rule).iter().any(|name| name == pattern || is_below(pattern, name)))
+        };
+        match &rule.peers {
+            _ if is_for_anybody(rule) => true,
+            Peers::Any => true,
+            Peers::Listed { prefixes, names: _ } => {
+                prefixes.iter().any(|net| net.contains(&remote)) || by_name()
+            }
+        }
     }
 
     fn fits(&self, (local, source, _, _): Looks<'_>, wish: Wish) -> bool {
@@ -251,11 +289,33 @@ fn has_family(rule: &Rule, v4: bool) -> bool {
     }
 }
 
-/// A name's addresses are not known here.
-fn admits(rule: &Rule, remote: IpAddr) -> bool {
+/// The names and wildcards that a rule is for.
+fn names(rule: &Rule) -> &[String] {
     match &rule.peers {
-        _ if is_for_anybody(rule) => true,
-        Peers::Any => true,
-        Peers::Listed { prefixes, names: _ } => prefixes.iter().any(|net| net.contains(&remote)),
+        Peers::Any => &[],
+        Peers::Listed { prefixes: _, names } => names,
     }
+}
+
+/// Whether a name, or all that a wildcard is for, lies below another wildcard's name: not at it, and at a label's boundary.
+pub(super) fn is_below(name: &str, wildcard: &str) -> bool {
+    wildcard
+        .strip_prefix('*')
+        .is_some_and(|end| name != wildcard && name.len() > end.len() && name.ends_with(end))
+}
+
+/// A flow begins by the interfaces that its rule names, where it names some.
+fn is_elsewhere(interfaces: &[String]) -> bool {
+    !interfaces.is_empty() && !interfaces.iter().any(|name| name == HERE)
+}
+
+/// Questions go out to port 53 and no other, to resolvers that are listed by address.
+fn is_for_resolvers(rule: &Rule) -> bool {
+    let (Service::Tcp(ports) | Service::Udp(ports)) = &rule.service else { return false };
+    let listed = match &rule.peers {
+        Peers::Any => false,
+        Peers::Listed { prefixes, names: _ } => !prefixes.is_empty(),
+    };
+    let out = rule.direction == Direction::Egress && rule.local == Local::Own;
+    out && listed && ports.destination == [53..=53]
 }

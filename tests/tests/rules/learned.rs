@@ -1,28 +1,17 @@
 //! Names that are learned while packets pass: by answers to questions that were asked of the policy's resolvers, and by
 //! nothing else.
 
+use std::sync::LazyLock;
+
 use portreeve_tests::{
-    answer::{answer, answer_by, aside, over_tcp, question, truncated},
+    answer::{Reply, answer, over_tcp, question},
     frame::{Frame, frame},
+    policy::RESOLVER,
 };
 
 use crate::ways::{Step, inbound, judged, outbound};
 
-const HOST: &str = r#"
-[[allow]]
-id = "DNS"
-direction = "egress"
-protocol = "udp"
-port = 53
-peers = ["192.0.2.53", "2001:db8:1::53"]
-reason = "resolvers"
-[[allow]]
-id = "DNS-TCP"
-direction = "egress"
-protocol = "tcp"
-port = 53
-peers = ["192.0.2.53"]
-reason = "resolvers, long answers"
+const RULES: &str = r#"
 [[allow]]
 id = "ANY-DNS"
 direction = "egress"
@@ -45,6 +34,8 @@ port = [443, 8443]
 peers = ["*.example.com", "*.example.net"]
 reason = "wildcards"
 "#;
+
+static HOST: LazyLock<String> = LazyLock::new(|| format!("{RESOLVER}{RULES}"));
 
 const ID: u16 = 0x1234;
 const NAME: &str = "api.example.com";
@@ -74,10 +65,14 @@ fn told(name: &str, address: &str) -> Vec<u8> {
     answer(ID, name, address.is_ipv4(), &[address])
 }
 
+fn aside(id: u16) -> Vec<u8> {
+    Reply::to(id, NAME, true).addresses(&[ADDRESS.parse().expect("an address")]).aside().bytes()
+}
+
 #[test]
 fn an_address_is_a_peer_from_its_answer_on() {
     judged(
-        HOST,
+        &HOST,
         vec![
             (outbound(syn("203.0.113.20:443")), "wrong-peer API"),
             (asks(question(ID, NAME, true)), "rule DNS"),
@@ -94,7 +89,7 @@ fn an_address_is_a_peer_from_its_answer_on() {
 #[test]
 fn a_wildcard_is_for_what_lies_below_and_around_exact_names() {
     judged(
-        HOST,
+        &HOST,
         vec![
             (asks(question(ID, NAME, true)), "rule DNS"),
             (answers(told(NAME, ADDRESS)), "established DNS"),
@@ -117,22 +112,18 @@ fn names_that_merely_end_alike_teach_nothing() {
         sequence.push((answers(told(other, "203.0.113.30")), "established DNS"));
     }
     sequence.push((outbound(syn("203.0.113.30:443")), "wrong-peer API"));
-    judged(HOST, sequence);
+    judged(&HOST, sequence);
 }
 
 #[test]
 fn aliases_lead_on() {
-    let by = answer_by(
-        ID,
-        &[NAME, "edge.example.org", "node.example.org"],
-        true,
-        &["203.0.113.40".parse().expect("one")],
-    );
+    let address = ["203.0.113.40".parse().expect("one")];
+    let by = Reply::to(ID, NAME, true).by(&["edge.example.org", "node.example.org"]).addresses(&address);
     judged(
-        HOST,
+        &HOST,
         vec![
             (asks(question(ID, NAME, true)), "rule DNS"),
-            (answers(by), "established DNS"),
+            (answers(by.bytes()), "established DNS"),
             (outbound(syn("203.0.113.40:443")), "rule API"),
         ],
     );
@@ -143,7 +134,7 @@ fn answers_that_nobody_asked_for_teach_nothing() {
     let told = || told(NAME, ADDRESS);
     let other_id = answer(ID ^ 1, NAME, true, &[ADDRESS.parse().expect("one")]);
     judged(
-        HOST,
+        &HOST,
         vec![
             // A flow to the resolver lives, for another question.
             (asks(question(ID ^ 2, "www.example.org", true)), "rule DNS"),
@@ -154,7 +145,7 @@ fn answers_that_nobody_asked_for_teach_nothing() {
             (answers_from("192.0.2.54:53", HERE, told()), "no-rule"),
             (answers_from(THERE, "192.0.2.10:50054", told()), "no-rule"),
             (answers_from("192.0.2.53:5353", HERE, told()), "no-rule"),
-            (answers(aside(ID ^ 3, NAME, true, &[ADDRESS.parse().expect("one")])), "established DNS"),
+            (answers(aside(ID ^ 3)), "established DNS"),
             (outbound(syn("203.0.113.20:443")), "wrong-peer API"),
             // The right one still counts, and once.
             (answers(told()), "established DNS"),
@@ -174,14 +165,15 @@ fn what_stands_aside_is_cut_or_loops_teaches_nothing() {
     let mut ahead = whole.clone();
     ahead[owner..owner + 2].copy_from_slice(&[0xc0, u8::try_from(owner + 2).expect("short")]);
     let mut sequence = vec![(asks(question(ID, NAME, true)), "rule DNS")];
-    let bad = [aside(ID, NAME, true, &address), truncated(ID, NAME, true), looping, ahead];
+    let marked = Reply::to(ID, NAME, true).addresses(&address).truncated().bytes();
+    let bad = [aside(ID), marked, looping, ahead];
     let cut = [owner - 1, owner + 1, whole.len() - 1].map(|length| whole[..length].to_vec());
     for message in bad.into_iter().chain(cut) {
         sequence.push((answers(message), "established DNS"));
         sequence.push((outbound(syn("203.0.113.20:443")), "wrong-peer API"));
         sequence.push((asks(question(ID, NAME, true)), "established DNS"));
     }
-    judged(HOST, sequence);
+    judged(&HOST, sequence);
 }
 
 #[test]
@@ -191,10 +183,10 @@ fn an_address_lives_its_time_and_at_least_a_minute() {
     };
     let mut within = asked();
     within.push((outbound(syn("203.0.113.20:443")).after(299), "rule API"));
-    judged(HOST, within);
+    judged(&HOST, within);
     let mut over = asked();
     over.push((outbound(syn("203.0.113.20:443")).after(301), "wrong-peer API"));
-    judged(HOST, over);
+    judged(&HOST, over);
 }
 
 #[test]
@@ -204,7 +196,7 @@ fn answers_come_by_tcp_and_over_ipv6_too() {
     let back = |flags| frame().from(there).to(here).tcp(flags);
     let (here6, there6) = ("[2001:db8:1::10]:50056", "[2001:db8:1::53]:53");
     judged(
-        HOST,
+        &HOST,
         vec![
             (outbound(out("S")), "rule DNS-TCP"),
             (inbound(back("SA")), "established DNS-TCP"),
@@ -217,6 +209,105 @@ fn answers_come_by_tcp_and_over_ipv6_too() {
             (outbound(syn("[2001:db8:7::50]:443")), "rule API"),
         ],
     );
+}
+
+/// A connection to the resolver.
+fn over_a_connection(here: &str) -> Vec<(Step, &'static str)> {
+    let (out, back) = (|| frame().from(here).to(THERE), || frame().from(THERE).to(here));
+    vec![
+        (outbound(out().tcp("S")), "rule DNS-TCP"),
+        (inbound(back().tcp("SA")), "established DNS-TCP"),
+        (outbound(out().tcp("A")), "established DNS-TCP"),
+    ]
+}
+
+#[test]
+fn a_length_may_go_ahead_in_a_segment_of_its_own() {
+    let here = "192.0.2.10:50057";
+    let out = |payload: &[u8]| outbound(frame().from(here).to(THERE).tcp("PA").payload(payload));
+    let back = |payload: &[u8]| inbound(frame().from(THERE).to(here).tcp("PA").payload(payload));
+    let mut sequence = over_a_connection(here);
+    for (message, step) in [
+        (over_tcp(&question(ID, NAME, true)), &out as &dyn Fn(&[u8]) -> Step),
+        (over_tcp(&told(NAME, "203.0.113.51")), &back),
+    ] {
+        let (length, message) = message.split_at(2);
+        sequence.push((step(length), "established DNS-TCP"));
+        sequence.push((step(message), "established DNS-TCP"));
+    }
+    sequence.push((outbound(syn("203.0.113.51:443")), "rule API"));
+    judged(&HOST, sequence);
+}
+
+#[test]
+fn nothing_of_a_broken_answer_is_learned() {
+    let addresses = ["203.0.113.52", "203.0.113.53"].map(|text| text.parse().expect("an address"));
+    let mut bytes = answer(ID, NAME, true, &addresses);
+    // The second record's owner points to itself.
+    let second = question(ID, NAME, true).len() + 16;
+    bytes[second..second + 2].copy_from_slice(&[0xc0, u8::try_from(second).expect("short")]);
+    judged(
+        &HOST,
+        vec![
+            (asks(question(ID, NAME, true)), "rule DNS"),
+            (answers(bytes), "established DNS"),
+            (outbound(syn("203.0.113.52:443")), "wrong-peer API"),
+        ],
+    );
+}
+
+#[test]
+fn what_is_too_long_is_learned_as_far_as_it_is_read() {
+    let many: Vec<_> = (100..170).map(|last| [203, 0, 113, last].into()).collect();
+    let answered = answer(ID, NAME, true, &many);
+    let (here, whole) = ("192.0.2.10:50058", over_tcp(&answered));
+    let in_pieces = || frame().from(THERE).to(HERE).udp().payload(answered.clone());
+    let first_segment = inbound(frame().from(THERE).to(here).tcp("PA").payload(&whole[..90]));
+    for answers in [
+        vec![(answers(answered.clone()), "established DNS")],
+        vec![
+            (inbound(in_pieces().fragment(0, true, 9).fragment_bytes(88)), "established DNS"),
+            (inbound(in_pieces().fragment(11, false, 9)), "related DNS"),
+        ],
+    ] {
+        let cut = answers.len() > 1;
+        let mut sequence = vec![(asks(question(ID, NAME, true)), "rule DNS")];
+        sequence.extend(answers);
+        sequence.push((outbound(syn("203.0.113.100:443")), "rule API"));
+        sequence.push((outbound(syn("203.0.113.163:443")), if cut { "wrong-peer API" } else { "rule API" }));
+        sequence.push((outbound(syn("203.0.113.164:443")), "wrong-peer API"));
+        judged(&HOST, sequence);
+    }
+    let mut sequence = over_a_connection(here);
+    let asked = frame().from(here).to(THERE).tcp("PA").payload(over_tcp(&question(ID, NAME, true)));
+    sequence.push((outbound(asked), "established DNS-TCP"));
+    sequence.push((first_segment, "established DNS-TCP"));
+    sequence.push((outbound(syn("203.0.113.101:443")), "rule API"));
+    sequence.push((outbound(syn("203.0.113.163:443")), "wrong-peer API"));
+    judged(&HOST, sequence);
+}
+
+#[test]
+fn a_rule_for_anybody_does_not_hide_the_resolver() {
+    let anybody = |protocol: &str| {
+        format!(
+            "[[allow]]\nid = \"ALL-{protocol}\"\ndirection = \"egress\"\nprotocol = \"{protocol}\"\nport = [53, 853]\n\
+             peers = \"any\"\nreason = \"any resolver may be asked\"\n"
+        )
+    };
+    let host = format!("{}{}{}", anybody("udp"), *HOST, anybody("tcp"));
+    let other = |message| outbound(frame().from(HERE).to("198.51.100.53:53").udp().payload(message));
+    let mut sequence = over_a_connection("192.0.2.10:50059");
+    sequence.extend([
+        (other(question(ID, NAME, true)), "rule ALL-udp"),
+        (answers_from("198.51.100.53:53", HERE, told(NAME, ADDRESS)), "established ALL-udp"),
+        (outbound(syn("203.0.113.20:443")), "wrong-peer API"),
+        (asks(question(ID, NAME, true)), "rule DNS"),
+        (answers(told(NAME, ADDRESS)), "established DNS"),
+        (outbound(syn("203.0.113.20:443")), "rule API"),
+        (outbound(frame().from("[2001:db8:1::10]:50060").to("[2001:db8:9::53]:53").udp()), "rule ALL-udp"),
+    ]);
+    judged(&host, sequence);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use portreeve_common::{
     Address,
+    dns::Hint,
     names::{LearnedName, NameId},
 };
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub struct NameJson {
 pub struct AddressJson {
     /// The address.
     pub address: String,
-    /// The name that it was last answered for; below a wildcard it is the whole one.
+    /// The name that it was last answered for, if it is one of this pattern; below a wildcard it is the whole one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
     /// Who answered.
@@ -58,11 +59,7 @@ pub struct AddressJson {
 pub(super) fn gather(view: &View) -> Result<NamesJson, ControlError> {
     let names = Names::open(&view.instance.pins)?;
     let learned = names.learned()?;
-    let asked: BTreeMap<Address, String> = names
-        .hints()?
-        .into_iter()
-        .filter_map(|(address, hint)| Some((address, hint.name()?.to_owned())))
-        .collect();
+    let asked: BTreeMap<Address, Hint> = names.hints()?.into_iter().collect();
     let mut flows: BTreeMap<Address, BTreeSet<String>> = BTreeMap::new();
     for (key, state) in view.live()? {
         if let Some(flow) = view.image.flow(state.rule()) {
@@ -83,7 +80,7 @@ fn address(
     view: &View,
     known: &LearnedName,
     learned: &[LearnedName],
-    asked: &BTreeMap<Address, String>,
+    asked: &BTreeMap<Address, Hint>,
     flows: &BTreeMap<Address, BTreeSet<String>>,
 ) -> AddressJson {
     let others = learned.iter().filter(|other| other.address == known.address && other.id != known.id);
@@ -91,7 +88,11 @@ fn address(
     let shared = names.filter(|name| others.clone().any(|other| other.id == NameId::of(name).word()));
     AddressJson {
         address: known.address.to_string(),
-        asked: asked.get(&known.address).cloned(),
+        asked: asked
+            .get(&known.address)
+            .filter(|hint| hint.id == known.id)
+            .and_then(Hint::name)
+            .map(str::to_owned),
         resolver: known.resolver.to_string(),
         since: view.now.time_of(known.since),
         until: view.now.time_of(known.until),
