@@ -35,6 +35,8 @@ for hook in @HOOKS@; do
   portreeve drops 2>&1 || code=1
   portreeve detach 2>&1 || code=1
 done
+# Linux before 6.13 looks for the names of new interfaces here too, wherever they are to be.
+ip link delete enp2s0
 
 # Every case, by programs that are run and by such that are attached; and the model's sequences. Pages are filled by a
 # program in Python, which is not here, and buffers of chosen lengths came with Linux 6.18.
