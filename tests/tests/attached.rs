@@ -123,7 +123,10 @@ fn headers_in_pages_are_read() -> Result<()> {
     for by in classifiers()? {
         let mut cable = Cable::plug(&mut loaded.traced, Hook::Ingress, by, Sender::whole)?;
         for direction in Direction::ALL {
-            ensure!(!cable.is_helped(&mut loaded.traced, direction)?, "{direction}: a helper reads what is linear");
+            ensure!(
+                !cable.is_helped(&mut loaded.traced, direction)?,
+                "{direction}: a helper reads what is linear"
+            );
         }
         let mut cable = Cable::plug(&mut loaded.traced, Hook::Ingress, by, Sender::paged)?;
         for direction in Direction::ALL {

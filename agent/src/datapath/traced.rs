@@ -100,7 +100,8 @@ impl Traced {
         now: u64,
     ) -> Result<(Reason, Option<RuleId>), DatapathError> {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let context: Vec<u8> = [0, first.min(length), 0, 0, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let context: Vec<u8> =
+            [0, first.min(length), 0, 0, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
         ask(&self.ebpf, &mut self.trace, frame, length, Hook::Xdp, now, Some(&context))
     }
 
@@ -222,7 +223,8 @@ fn run(
         )
     };
     let frame = &frame[..frame.len().min(LONGEST)];
-    let options = TestRunOptions { data_in: Some(frame), ctx_in: context, repeat, ..TestRunOptions::default() };
+    let options =
+        TestRunOptions { data_in: Some(frame), ctx_in: context, repeat, ..TestRunOptions::default() };
     if hook == Hook::Xdp {
         let program: &Xdp = program.try_into().map_err(failed)?;
         program.test_run(options).map_err(failed)

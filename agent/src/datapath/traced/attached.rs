@@ -39,9 +39,9 @@ impl Traced {
         if by == Classifiers::Filters {
             tc::qdisc_add_clsact(name).map_err(|error| failed(Hook::Egress, error.into()))?;
         }
-        [ingress, Hook::Egress].into_iter().try_for_each(|hook| {
-            self.attach_one(name, hook, by).map_err(|error| failed(hook, error))
-        })
+        [ingress, Hook::Egress]
+            .into_iter()
+            .try_for_each(|hook| self.attach_one(name, hook, by).map_err(|error| failed(hook, error)))
     }
 
     fn attach_one(&mut self, name: &str, hook: Hook, by: Classifiers) -> Result<(), ProgramError> {
