@@ -81,3 +81,27 @@ fn help_has_examples_and_exit_codes() {
     let (_, help, _) = run(&["replay", "--help"]);
     assert!(help.contains("select(.verdict == \"drop\")"), "{help}");
 }
+
+#[test]
+fn a_pack_of_ones_own_is_linted() {
+    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/clearscada.toml");
+    let text = fs::read_to_string(&pack).unwrap();
+    let (code, stdout, stderr) = run(&["packs", "--lint", pack.to_str().unwrap()]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("clearscada.toml: fine"), "{stdout}");
+
+    let broken = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    let wrong = text.replacen("direction = \"ingress\"", "direction = \"inbound\"", 1);
+    fs::write(&broken, wrong.replacen("protocol = \"tcp\"", "protocl = \"tcp\"", 1)).unwrap();
+    let path = broken.path().to_str().unwrap();
+    let (code, stdout, stderr) = run(&["packs", "--lint", path]);
+    assert!(code == Some(2) && stdout.ends_with("3 errors\n"), "{stdout}");
+    for part in ["`inbound` is not a direction", "unknown key `protocl`", "did you mean `protocol`?", "^"] {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+    let (code, stdout, _) = run(&["packs", "--lint", path, "--json"]);
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &json["ok"]), (Some(2), &false.into()), "{stdout}");
+    let (code, _, stderr) = run(&["packs", "--lint", "no-such.toml"]);
+    assert!(code == Some(2) && stderr.contains("no-such.toml"), "{stderr}");
+}

@@ -11,7 +11,7 @@ use std::{
 use etherparse::{IpNumber, PacketBuilder};
 use ipnet::IpNet;
 use portreeve::{
-    image::{FlowSlots, Image, ImageError, simulation::Simulation},
+    image::{Slots, Image, ImageError, simulation::Simulation},
     policy::{
         self, Catalogue, Policy, Rule,
         rule::{Kind, Local, Need, Origin, Peers, Ports, Service},
@@ -337,7 +337,7 @@ fn a_flow_keeps_its_slot_when_rules_come_and_go() {
     let net: IpNet = "198.51.100.0/24".parse().unwrap();
     let (a, b, c) = (tcp(1, &[net]), tcp(2, &[net]), tcp(3, &[net]));
     let named = |name: &str, rule: &Rule| Rule { flow: name.into(), ..rule.clone() };
-    let mut slots = FlowSlots::default();
+    let mut slots = Slots::default();
     let mut slot_of = |rules: Vec<Rule>, flow: &str| {
         let image = Image::compile(&policy_of(&rules), &own(), &mut slots, 250).unwrap();
         image.flows.iter().find(|meta| meta.flow == flow).unwrap().slot
@@ -397,7 +397,7 @@ fn ten_thousand_rules_are_compiled() {
     let port = |n: u32| u16::try_from(1 + n % 60_000).unwrap();
     let rules = numbered((0..10_000).map(|n| tcp(port(n), &[nth(n), nth(n + 3)])).collect());
     let policy = policy_of(&rules);
-    let mut slots = FlowSlots::default();
+    let mut slots = Slots::default();
     let began = Instant::now();
     let image = Image::compile(&policy, &own(), &mut slots, 250).unwrap();
     println!("10,000 rules compiled in {:?}", began.elapsed());
@@ -434,6 +434,7 @@ fn bare(direction: Direction, service: Service, peers: Peers) -> Rule {
         service,
         local: Local::Own,
         peers,
+        interfaces: Vec::new(),
         control_port: None,
         origin: Origin {
             pack: "site".into(),
@@ -458,7 +459,7 @@ fn own() -> Vec<IpNet> {
 }
 
 fn compile(rules: &[Rule]) -> Result<Image, ImageError> {
-    Image::compile(&policy_of(rules), &own(), &mut FlowSlots::default(), 250)
+    Image::compile(&policy_of(rules), &own(), &mut Slots::default(), 250)
 }
 
 /// A policy of exactly these rules.

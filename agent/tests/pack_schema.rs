@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use portreeve::policy::pack::keys::{FLOW, Key, NEVER, OPTION, PACK, PEER, ROLE};
+use portreeve::policy::pack::keys::{FLOW, Key, NETWORK, NEVER, OPTION, PACK, PEER, ROLE};
 use serde_json::Value as Json;
 
 fn policies(file: &str) -> String {
@@ -15,8 +15,15 @@ fn schema() -> Json {
 }
 
 /// The parser's tables with the schema's name for each.
-const TABLES: [(&str, &[Key]); 6] =
-    [("", PACK), ("role", ROLE), ("option", OPTION), ("peer", PEER), ("flow", FLOW), ("never", NEVER)];
+const TABLES: [(&str, &[Key]); 7] = [
+    ("", PACK),
+    ("role", ROLE),
+    ("option", OPTION),
+    ("peer", PEER),
+    ("network", NETWORK),
+    ("flow", FLOW),
+    ("never", NEVER),
+];
 
 #[test]
 fn schema_and_parser_know_the_same_keys() {
@@ -40,7 +47,7 @@ fn the_reference_has_every_key_and_word() {
     for (name, keys) in TABLES {
         let title = match name {
             "" => "The file",
-            "option" | "peer" => "`[[role]]`",
+            "option" | "peer" | "network" => "`[[role]]`",
             "role" => "`[[role]]`",
             "flow" => "`[[flow]]`",
             other => {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use jiff::civil::date;
 use portreeve::{
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Slots, Image, simulation::Simulation},
     policy::{Catalogue, compile},
 };
 use portreeve_common::{Address, Direction, flow::FlowKey};
@@ -35,7 +35,7 @@ impl Judge {
         let policy = compile("host.toml", text, &catalogue, date(2026, 11, 21));
         let policy = policy.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let own = [format!("{OWN}/24").parse().unwrap()];
-        let image = Image::compile(&policy, &own, &mut FlowSlots::default(), 250).unwrap();
+        let image = Image::compile(&policy, &own, &mut Slots::default(), 250).unwrap();
         Self { simulation: Simulation::new(image), warnings: policy.report.diagnostics.len() }
     }
 

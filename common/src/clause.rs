@@ -1,6 +1,6 @@
 //! One way in which a service may be used that looks at more than the peer: at a group, a source port, a control flow.
 
-use crate::{Address, class::Class};
+use crate::{Address, class::Class, counter::MAX_INTERFACES};
 
 /// Clauses over all services.
 pub const MAX_CLAUSES: u32 = 1 << 11;
@@ -27,9 +27,24 @@ pub struct Clause {
     control_port: u16,
     class: u16,
     kind: u16,
+    interfaces: u64,
 }
 
-const _: () = assert!(size_of::<Clause>() == 24);
+const _: () = assert!(size_of::<Clause>() == 32);
+
+/// Interfaces, a bit for each one's place.
+pub type Interfaces = u64;
+
+/// Every interface, and where a packet's is not known.
+pub const ANY_INTERFACE: Interfaces = Interfaces::MAX;
+
+/// The interface with this place alone.
+#[must_use]
+pub const fn interface(place: u32) -> Interfaces {
+    1 << (place % MAX_INTERFACES)
+}
+
+const _: () = assert!(MAX_INTERFACES <= Interfaces::BITS);
 
 impl Clause {
     const BROADCAST: u16 = 1;
@@ -47,13 +62,19 @@ impl Clause {
             To::Broadcast => (Self::BROADCAST, Address::UNSPECIFIED),
             To::Group(group) => (Self::GROUP, group),
         };
-        Self { group, source_port, control_port, class: class.word(), kind }
+        Self { group, source_port, control_port, class: class.word(), kind, interfaces: ANY_INTERFACE }
     }
 
     /// The service's last one.
     #[must_use]
     pub const fn last(self) -> Self {
         Self { kind: self.kind | Self::LAST, ..self }
+    }
+
+    /// On these interfaces only.
+    #[must_use]
+    pub const fn on(self, interfaces: Interfaces) -> Self {
+        Self { interfaces, ..self }
     }
 
     /// For those whom enforcing would drop.
@@ -101,6 +122,13 @@ impl Clause {
         self.source_port == 0 || self.source_port == port
     }
 
+    /// Whether it is about one of these interfaces.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_on(&self, interfaces: Interfaces) -> bool {
+        self.interfaces & interfaces != 0
+    }
+
     /// Server port of the flow that has to live; 0 where none has to.
     #[inline(always)]
     #[must_use]
@@ -132,8 +160,9 @@ mod tests {
     #[test]
     fn the_bytes_are_locked() {
         let clause = Clause::new(To::Group(GROUP), 20, 21, Class::numbered(7)).last();
-        let Clause { group, source_port, control_port, class, kind } = clause;
+        let Clause { group, source_port, control_port, class, kind, interfaces } = clause;
         assert_eq!((group, source_port, control_port, class, kind), (GROUP, 20, 21, 7, 0x102));
+        assert_eq!((interfaces, interface(0), interface(31)), (u64::MAX, 1, 1 << 31));
         assert_eq!(clause.class(), Class::numbered(7));
         let Clause { kind, .. } = clause.observed();
         assert_eq!((kind, clause.is_observed(), clause.observed().is_observed()), (0x302, false, true));
@@ -153,6 +182,16 @@ mod tests {
             assert_eq!(found, [host, broadcast, group, group_v6], "{to:?}");
             assert_eq!(clause.is_to_many(), to != To::Host);
         }
+    }
+
+    #[test]
+    fn an_interface_is_one_of_some_or_any() {
+        let any = Clause::new(To::Host, 0, 0, Class::anybody(1));
+        let two = any.on(interface(1) | interface(4));
+        for (place, within) in [(0, false), (1, true), (4, true), (5, false)] {
+            assert_eq!((any.is_on(interface(place)), two.is_on(interface(place))), (true, within), "{place}");
+        }
+        assert!(two.is_on(ANY_INTERFACE) && !any.on(0).is_on(ANY_INTERFACE));
     }
 
     #[test]

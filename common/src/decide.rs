@@ -48,7 +48,7 @@ impl Decision {
     const OBSERVED: u32 = 1 << 27;
     const NAMES: u32 = 1 << 28;
     /// No reason's number, and no pass.
-    const QUESTION: u32 = Reason::COUNT - 1;
+    const QUESTION: u32 = Reason::COUNT;
 
     /// A verdict without a rule.
     #[inline(always)]

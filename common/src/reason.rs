@@ -54,6 +54,8 @@ pub enum Reason {
     Martian = 29,
     /// A table of our own was not there: a defect, counted so that it is seen.
     Internal = 30,
+    /// Documented, but bound to another interface.
+    WrongInterface = 31,
 }
 
 impl Reason {
@@ -64,7 +66,7 @@ impl Reason {
     pub const FIRST_DROP: u8 = Self::Malformed as u8;
 
     /// All, in order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Rule,
         Self::Established,
         Self::Related,
@@ -90,6 +92,7 @@ impl Reason {
         Self::NotLocal,
         Self::Martian,
         Self::Internal,
+        Self::WrongInterface,
     ];
 
     /// Whether the packet passes where the policy is enforced.
@@ -141,6 +144,7 @@ impl Reason {
             Self::NotLocal => "not-local",
             Self::Martian => "martian",
             Self::Internal => "internal",
+            Self::WrongInterface => "wrong-interface",
         }
     }
 
@@ -173,6 +177,7 @@ impl Reason {
             Self::NotLocal => "not one of this host's protected addresses",
             Self::Martian => "a source address that may not appear on a wire",
             Self::Internal => "a table of Portreeve's own is missing",
+            Self::WrongInterface => "documented, but bound to another interface",
         }
     }
 }
@@ -192,7 +197,7 @@ mod tests {
         assert!(Reason::ALL.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(Reason::ALL.iter().all(|reason| reason.index() < Reason::COUNT));
         assert_eq!(Reason::ALL.map(Reason::index)[10..14], [16, 17, 18, 19]);
-        assert_eq!((Reason::NoRule as u8, Reason::Internal as u8), (24, 30));
+        assert_eq!((Reason::NoRule as u8, Reason::Internal as u8, Reason::WrongInterface as u8), (24, 30, 31));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{
     Address, Decision, Direction, Service, Sight,
     class::{self, Class, PeerBucket, Peering, RuleId},
-    clause::Clause,
+    clause::{Clause, Interfaces},
     decide::{self, Control},
     flow::{FlowKey, FlowState},
     names::{LearnedSet, NameId},
@@ -82,6 +82,9 @@ pub trait Tables {
     {
         decide::named(number, remote, lives, self)
     }
+
+    /// The interface that a packet came by or leaves by; every one where that is not known.
+    fn interfaces(&self) -> Interfaces;
 
     /// A clause.
     fn clause(&self, index: u32) -> Option<&Clause>;

@@ -16,7 +16,7 @@ use aya_ebpf::{
 use portreeve_common::{
     Address, Service, Sight,
     class::{Documented, MAX_CLASSES, MAX_RULES, MAX_SHARED, PEER_BUCKETS, PeerBucket, Peering},
-    clause::{Clause, MAX_CLAUSES},
+    clause::{ANY_INTERFACE, Clause, Interfaces, MAX_CLAUSES},
     counter::{
         FlowCounter, Happening, MAX_INTERFACES, PORT_PAGES, PortPage, REASON_SLOTS, TALKER_SETS, TalkerSet,
         Tally,
@@ -155,6 +155,9 @@ static TRACE: Array<Trace> = Array::with_max_entries(1, 0);
 /// The interface's place in the reasons' counters.
 #[unsafe(no_mangle)]
 static INTERFACE: Global<u32> = Global::new(0);
+/// The same as a set, and every interface where a packet's is not known.
+#[unsafe(no_mangle)]
+static INTERFACES: Global<Interfaces> = Global::new(ANY_INTERFACE);
 /// Secret words of the state tables' hash.
 #[unsafe(no_mangle)]
 static SECRET: Global<[u64; 2]> = Global::new([0; 2]);
@@ -258,6 +261,12 @@ pub(crate) fn trace(asked: bool) -> Option<&'static mut Trace> {
 #[inline(always)]
 pub(crate) fn interface() -> u32 {
     INTERFACE.load()
+}
+
+/// The interface as a set of one, or every one.
+#[inline(always)]
+pub(crate) fn interfaces() -> Interfaces {
+    INTERFACES.load()
 }
 
 /// Secret words of the state tables' hash.

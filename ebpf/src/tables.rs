@@ -3,7 +3,7 @@
 use portreeve_common::{
     Address, Decision, Direction, Reason, Sight, Tables,
     class::{self, Class, Documented, PeerBucket, Peering, RuleId},
-    clause::Clause,
+    clause::{Clause, Interfaces},
     decide::{self, Control, decide},
     flow::{FlowKey, FlowState},
     names::{LearnedSet, NameId},
@@ -156,6 +156,11 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn protects(&self, address: &Address) -> u16 {
         portreeve_protects(self.generation().into(), address) as u16
+    }
+
+    #[inline(always)]
+    fn interfaces(&self) -> Interfaces {
+        maps::interfaces()
     }
 
     #[inline(always)]

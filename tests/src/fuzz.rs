@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::civil::{Date, date};
 use portreeve::{
     capture::Capture,
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Slots, Image, simulation::Simulation},
     policy::{self, Catalogue, Policy, pack::Pack},
 };
 use portreeve_common::{Direction, Reason, Sight, look, sight::Part};
@@ -112,7 +112,7 @@ pub fn answer(message: &[u8]) {
     let Some((name, v4)) = ASKED.get(usize::from(*choice) % ASKED.len()) else { return };
     let Some(id) = message.first_chunk().copied().map(u16::from_be_bytes) else { return };
     let image =
-        Image::compile(&NAMED, &PROTECTED, &mut FlowSlots::default(), TICKS_PER_SECOND).expect("it fits");
+        Image::compile(&NAMED, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND).expect("it fits");
     let simulation = Simulation::new(image);
     let ends = (("192.0.2.10", 50_000), ("192.0.2.53", 53));
     let end = |(address, port): (&str, u16)| (address.parse::<std::net::IpAddr>().expect("an address"), port);
@@ -185,7 +185,7 @@ pub fn host(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     match policy::compile("host.toml", text, &CATALOGUE, TODAY) {
         Ok(policy) => {
-            let image = Image::compile(&policy, &PROTECTED, &mut FlowSlots::default(), TICKS_PER_SECOND);
+            let image = Image::compile(&policy, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND);
             assert!(image.is_ok() || !policy.rules.is_empty());
         }
         Err(report) => assert!(report.render(false).contains("host.toml"), "{}", report.render(false)),
@@ -221,7 +221,7 @@ thread_local! {
 impl Default for Judges {
     fn default() -> Self {
         let simulation = || {
-            let image = Image::compile(&POLICY, &PROTECTED, &mut FlowSlots::default(), TICKS_PER_SECOND);
+            let image = Image::compile(&POLICY, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND);
             Simulation::new(image.expect("an image"))
         };
         Self {

@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 use portreeve::{
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Image, Slots, simulation::Simulation},
     policy::{self, Catalogue},
 };
 use portreeve_common::Decision;
@@ -36,7 +36,7 @@ fn judge(case: &Case, catalogue: &Catalogue) -> Decision {
     let policy = policy::compile(&case.id, &text, catalogue, today)
         .unwrap_or_else(|report| panic!("{}\n{text}", report.render(false)));
     let protected: Vec<IpNet> = case.host.addresses.iter().map(|address| on_its_link(*address)).collect();
-    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND).unwrap();
+    let image = Image::compile(&policy, &protected, &mut Slots::default(), TICKS_PER_SECOND).unwrap();
     let simulation = Simulation::new(image);
     let verdicts =
         case.frames().into_iter().map(|step| simulation.judge(step.bytes.as_slice(), step.direction));

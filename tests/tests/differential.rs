@@ -12,7 +12,7 @@ use portreeve::{
 use portreeve_common::{Direction, Reason, class::RuleId};
 use portreeve_tests::{
     generator::{Pool, Timed, Traffic},
-    policy,
+    policy::{self, ONLY_HERE},
     step::Step,
 };
 
@@ -31,7 +31,7 @@ const TRIES: usize = 60;
 const HOST: &str = r#"
 [host]
 name = "differential"
-interfaces = ["eth0"]
+interfaces = ["eth*"]
 addresses = ["192.0.2.10", "2001:db8:1::10"]
 
 [baseline]
@@ -89,6 +89,33 @@ direction = "ingress"
 protocol = 47
 peers = ["198.51.100.20"]
 reason = "by number"
+
+[[allow]]
+id = "SITE-7"
+direction = "ingress"
+protocol = "tcp"
+port = [22, 23]
+peers = ["192.0.2.0/24", "2001:db8::/32"]
+interfaces = ["eth1"]
+reason = "by another interface"
+
+[[allow]]
+id = "SITE-8"
+direction = "ingress"
+protocol = "tcp"
+port = 23
+peers = ["198.51.100.0/24", "2001:db8:1::/64"]
+interfaces = ["eth0", "eth1"]
+reason = "by this interface"
+
+[[allow]]
+id = "SITE-9"
+direction = "egress"
+protocol = "udp"
+port = [20, 123]
+peers = "any"
+interfaces = ["eth1"]
+reason = "by another interface"
 "#;
 
 type Verdict = (Reason, Option<RuleId>);
@@ -115,8 +142,10 @@ impl Pair {
     fn new(image: &Image, native: bool) -> Result<Self> {
         // So many that no set is full of flows without connections: the simulation's tables have no sets.
         let sets = Sets::of(&StateLimits { established: 1 << 20, ..StateLimits::default() });
-        let kernel = Traced::load(&Tables::from(image), [0x5eed, 0xcafe], sets)?;
-        Ok(Self { user: Simulation::new(image.clone()), kernel, native })
+        let kernel = Traced::load_on(&Tables::from(image), [0x5eed, 0xcafe], sets, ONLY_HERE)?;
+        let mut user = Simulation::new(image.clone());
+        user.set_interfaces(ONLY_HERE);
+        Ok(Self { user, kernel, native })
     }
 
     fn judge(&mut self, Timed { at, step: Step { direction, bytes } }: &Timed) -> Result<[Verdict; 2]> {

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Image, Slots, simulation::Simulation},
     policy::{self, Catalogue, Policy},
 };
 use portreeve_common::{Direction, Reason};
@@ -49,7 +49,7 @@ fn check_adopting(until: u64, lines: &[Line]) {
     let catalogue = Catalogue::built_in().expect("the built-in packs");
     let policy: Policy =
         policy::compile("host.toml", HOST, &catalogue, date(2026, 11, 21)).expect("a valid host file");
-    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), 1_000).expect("an image");
+    let image = Image::compile(&policy, &protected, &mut Slots::default(), 1_000).expect("an image");
     let mut simulation = Simulation::new(image);
     simulation.adopt_until(until);
     let mut model = Model::new(&policy, &protected, until);

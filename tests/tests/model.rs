@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
     datapath::{object::Sets, pins::Hook, policy::Tables, traced::Traced},
-    image::{FlowSlots, Image},
+    image::Image,
     policy::{self, Catalogue, Policy, host::StateLimits},
 };
 use portreeve_common::{
@@ -29,6 +29,7 @@ use portreeve_common::{
 use portreeve_tests::{
     generator::{Pool, Timed, Traffic},
     model::{Model, Verdict},
+    policy::{ONLY_HERE, slots},
     step::Step,
 };
 
@@ -52,7 +53,7 @@ const PROTECTED: [&str; 2] = ["192.0.2.10/24", "2001:db8:1::10/64"];
 const HOST: &str = r#"
 [host]
 name = "model"
-interfaces = ["eth0"]
+interfaces = ["eth*"]
 addresses = ["192.0.2.10", "2001:db8:1::10"]
 
 [state]
@@ -122,6 +123,33 @@ protocol = "udp"
 port = [53, 123, 161, 443, 80, 23]
 peers = ["198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"]
 reason = "by peers"
+
+[[allow]]
+id = "SITE-7"
+direction = "ingress"
+protocol = "tcp"
+port = [22, 23]
+peers = ["192.0.2.0/24", "2001:db8::/32"]
+interfaces = ["eth1"]
+reason = "by another interface"
+
+[[allow]]
+id = "SITE-8"
+direction = "ingress"
+protocol = "tcp"
+port = 23
+peers = ["198.51.100.0/24", "2001:db8:1::/64"]
+interfaces = ["eth0", "eth1"]
+reason = "by this interface"
+
+[[allow]]
+id = "SITE-9"
+direction = "egress"
+protocol = "udp"
+port = [20, 123]
+peers = "any"
+interfaces = ["eth1"]
+reason = "by another interface"
 "#;
 
 /// The role of the rules' own suite: groups, broadcast, source ports, data beside a control flow.
@@ -176,7 +204,7 @@ fn sites(protected: &[IpNet]) -> Result<[Site; 2]> {
         ensure!(changed.contains(from), "{from:?} is not in the host file");
         changed = changed.replacen(from, to, 1);
     }
-    let mut slots = FlowSlots::default();
+    let mut slots = slots()?;
     let catalogue = Catalogue::load(Some(Path::new(PACKS)))?;
     let mut site = |text: &str| -> Result<Site> {
         let policy = policy::compile("host.toml", text, &catalogue, date(2026, 11, 21));
@@ -205,7 +233,12 @@ impl<'a> Pair<'a> {
     fn new(sites: &'a [Site; 2], protected: &'a [IpNet], native: bool) -> Result<Self> {
         // So many that no set is full of flows without connections: the model's tables have no sets.
         let limits = StateLimits { established: 1 << 20, ..StateLimits::default() };
-        let kernel = Traced::load(&Tables::from(&sites[0].image), [0x5eed, 0xcafe], Sets::of(&limits))?;
+        let kernel = Traced::load_on(
+            &Tables::from(&sites[0].image),
+            [0x5eed, 0xcafe],
+            Sets::of(&limits),
+            ONLY_HERE,
+        )?;
         let model = Model::new(&sites[0].policy, protected, ADOPTION);
         Ok(Self { sites, protected, native, generation: 1, kernel, model })
     }

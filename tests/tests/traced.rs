@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
     datapath::{object::Sets, pins::Hook, policy::Tables, traced::Traced},
-    image::{FlowSlots, Image},
+    image::{Image, Slots},
     policy::{self, Catalogue, host::StateLimits},
 };
 use portreeve_common::{Direction, Reason};
@@ -46,7 +46,7 @@ fn image() -> Result<Image> {
     let policy = policy::compile("host.toml", HOST, &Catalogue::load(None)?, date(2026, 11, 21));
     let policy = policy.map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let own: IpNet = "192.0.2.10/24".parse()?;
-    Ok(Image::compile(&policy, &[own], &mut FlowSlots::default(), 250)?)
+    Ok(Image::compile(&policy, &[own], &mut Slots::default(), 250)?)
 }
 
 fn syn(from: [u8; 4], port: u16) -> Result<Vec<u8>> {

@@ -52,6 +52,8 @@ pub struct RuleJson<'p> {
     pub to: Option<String>,
     /// When off: whom it would be for, absent while nobody is named.
     pub peers: Option<PeersJson<'p>>,
+    /// By which interfaces it may begin; empty: by any.
+    pub interfaces: &'p [String],
     /// Server port of the flow that has to live beside this one.
     pub control_port: Option<u16>,
     /// Where it is written.
@@ -103,7 +105,7 @@ pub fn text(policy: &Policy, all: bool) -> String {
     let mut table = output::table(&["flow", "direction", "service", "peers", "source", "why"]);
     for rule in &policy.rules {
         let ids = std::iter::once(&rule.flow).chain(&rule.aliases).map(String::as_str).collect::<Vec<_>>();
-        let (service, peers) = (service(rule), rule.peers.to_string());
+        let (service, peers) = (rule.what(), rule.peers.to_string());
         table.add_row([
             &ids.join("\n"),
             rule.direction.name(),
@@ -117,8 +119,9 @@ pub fn text(policy: &Policy, all: bool) -> String {
     for Dormant { flow, role: _, direction, service, peers: _, origin, off: _, why } in off {
         table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
     }
-    output::keep_words(&mut table, 0);
-    output::keep_words(&mut table, 3);
+    for column in [0, 1, 3] {
+        output::keep_words(&mut table, column);
+    }
     output::text(&mut table)
 }
 
@@ -126,15 +129,6 @@ pub fn text(policy: &Policy, all: bool) -> String {
 fn why(policy: &Policy, rule: &Rule) -> String {
     let lacks = closed(rule, policy).map_or_else(String::new, |why| format!("; deferred: {why}"));
     format!("{}{lacks}", rule.why)
-}
-
-fn service(rule: &Rule) -> String {
-    let to = match rule.local {
-        policy::rule::Local::Own => String::new(),
-        policy::rule::Local::Group(_) | policy::rule::Local::Broadcast => format!(" to {}", rule.local),
-    };
-    let control = rule.control_port.map_or_else(String::new, |port| format!(" beside {port}"));
-    format!("{}{to}{control}", rule.service)
 }
 
 fn source(origin: &Origin) -> String {
@@ -172,6 +166,7 @@ fn on<'p>(policy: &Policy, rule: &'p Rule) -> RuleJson<'p> {
         source_port: rule.service.ports().and_then(|ports| ports.source),
         to: Some(rule.local.to_string()),
         peers: Some(PeersJson::of(&rule.peers)),
+        interfaces: &rule.interfaces,
         control_port: rule.control_port,
         source: &rule.origin,
         off: None,
@@ -192,6 +187,7 @@ fn off(dormant: &Dormant) -> RuleJson<'_> {
         source_port: dormant.service.ports().and_then(|ports| ports.source),
         to: None,
         peers: dormant.peers.as_ref().map(PeersJson::of),
+        interfaces: &[],
         control_port: None,
         source: &dormant.origin,
         off: Some(dormant.off),

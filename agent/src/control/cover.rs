@@ -64,10 +64,10 @@ pub(super) fn one(opened: &mut Opened<'_>, policy: &Policy, name: &str) -> Resul
         return Ok(());
     }
     let sets = start::sets(pins, policy)?;
-    let slot = opened.state.slot(name)?;
+    let slot = opened.state.slots.interfaces.give(name)?;
     // Written down before the programs count in it.
     opened.instance.remember(&opened.state)?;
-    let globals = Globals { slot, secret: opened.state.secret, sets };
+    let globals = Globals::of(slot, opened.state.secret, sets);
     let before = opened.state.interfaces.get(name).cloned().unwrap_or_default();
     let mut cover = attach::attach(pins, name, wish, &globals)?;
     // The qdisc that was made for programs before is there for these.

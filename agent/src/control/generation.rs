@@ -58,7 +58,7 @@ pub(super) fn renew(opened: &mut Opened<'_>, host: &str, names: &[String]) -> Re
     let current = opened.switch().latest();
     let generation = next(opened, current.generation())?;
     let ticks = opened.state.ticks_per_second.into();
-    let image = Image::compile(&earlier, &protected, &mut opened.state.flows, ticks)?;
+    let image = Image::compile(&earlier, &protected, &mut opened.state.slots, ticks)?;
     let back = previous_modes.as_generation(generation);
     opened.state.generation = generation;
     opened.state.generations.insert(generation, Generation { protected, day: Zoned::now().date(), ..record });
@@ -81,10 +81,10 @@ pub(super) fn make_current(
 ) -> Result<(u16, bool, usize), ControlError> {
     let Target { policy, protected, confirm_within } = target;
     let unchanged = opened.state.clone();
-    let before = opened.state.flows.clone();
-    let mut flows = before.clone();
+    let before = opened.state.slots.clone();
+    let mut slots = before.clone();
     let ticks = opened.state.ticks_per_second.into();
-    let image = Image::compile(policy, &protected, &mut flows, ticks)?;
+    let image = Image::compile(policy, &protected, &mut slots, ticks)?;
     for Deferred { flow, why } in &image.deferred {
         tracing::warn!(flow, why, "not carried by the tables");
     }
@@ -108,7 +108,7 @@ pub(super) fn make_current(
     for (role, direction) in policy.stages.differing(&before_stages) {
         opened.observe_anew(&Stage::key(&role, direction));
     }
-    opened.state.flows = flows;
+    opened.state.slots = slots;
     if same {
         opened.maps.set_settings(generation, &tables.settings)?;
         opened.state.generations.insert(generation, record);
@@ -125,7 +125,7 @@ pub(super) fn make_current(
         .instance
         .remember(&opened.state)
         .map_err(ControlError::from)
-        .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before))
+        .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before.flows))
         .and_then(|rehearsed| {
             if first {
                 seeding::seed(opened, &image, generation)?;

@@ -100,7 +100,7 @@ impl<'a> Opened<'a> {
         let policy = self.policy(posture)?;
         let protected = self.record(posture).map(|record| record.protected.clone()).unwrap_or_default();
         let ticks = self.state.ticks_per_second.into();
-        let image = Image::compile(&policy, &protected, &mut self.state.flows, ticks)?;
+        let image = Image::compile(&policy, &protected, &mut self.state.slots, ticks)?;
         Ok((policy, image))
     }
 

@@ -91,7 +91,7 @@ pub(super) fn refuse(
     if rules.is_empty() {
         return Ok(());
     }
-    let mut slots = opened.state.flows.clone();
+    let mut slots = opened.state.slots.clone();
     let ticks = opened.state.ticks_per_second.into();
     let judge = Simulation::new(Image::compile(policy, protected, &mut slots, ticks)?);
     let counters = Counters::open(&opened.instance.pins)?;
@@ -164,7 +164,7 @@ impl Seen<'_> {
     /// live flows, which is why nothing of them is without state.
     fn lives(&self, rule: &Rule, opened: &Opened<'_>) -> Result<bool, ControlError> {
         let flow = Stage::flow(&rule.role, rule.direction);
-        let Some(slot) = opened.state.flows.slot(&flow) else { return Ok(false) };
+        let Some(slot) = opened.state.slots.flows.slot(&flow) else { return Ok(false) };
         let own = |other: &&Rule| (&other.role, other.direction) == (&rule.role, rule.direction);
         let own: Vec<&Rule> = self.rules.iter().filter(own).collect();
         let firsts = self.talkers.iter().filter(|talker| {
@@ -200,7 +200,7 @@ impl Seen<'_> {
     /// anybody forgotten.
     fn forgotten(&self, rule: &Rule, opened: &Opened<'_>) -> Result<u64, ControlError> {
         let before = opened.state.pushed_out.get(rule.direction.name()).copied().unwrap_or(0);
-        let slot = opened.state.flows.slot(&rule.flow);
+        let slot = opened.state.slots.flows.slot(&rule.flow);
         let (Some(slot), true) = (slot, self.counters.happenings()?.talkers_pushed_out > before) else {
             return Ok(0);
         };

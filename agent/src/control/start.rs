@@ -148,7 +148,7 @@ pub(super) fn prepare<'a>(
     };
     if !known || !pins.clock().exists() || !pins.order().exists() || !verify::is_complete(pins) {
         let sets = sets(pins, policy)?;
-        let globals = Globals { slot: 0, secret: state.secret, sets };
+        let globals = Globals::of_any(state.secret, sets);
         // Remembered first: maps without the secret that they were filled with are of no use.
         instance.remember(&state)?;
         let mut ebpf = object::load(&globals, Some(pins))?;

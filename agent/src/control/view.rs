@@ -88,7 +88,7 @@ impl View {
         let meant = if state.record(posture).is_some() { posture } else { state.settled() };
         let policy = compiled(&state, meant.generation(), catalogue)?;
         let protected = state.record(meant).map(|record| record.protected.clone()).unwrap_or_default();
-        let image = Image::compile(&policy, &protected, &mut state.flows, state.ticks_per_second.into())?;
+        let image = Image::compile(&policy, &protected, &mut state.slots, state.ticks_per_second.into())?;
         let counters = Counters::open(&instance.pins)?;
         Ok(Self {
             instance: instance.clone(),
@@ -114,7 +114,7 @@ impl View {
         let posture = self.maps.switch()?.posture(|| self.now.ticks);
         let mut standings = Vec::new();
         for (name, cover) in &self.state.interfaces {
-            let slot = self.state.slots.get(name).copied().unwrap_or_default();
+            let slot = self.state.slots.interfaces.get(name).unwrap_or_default();
             for direction in Direction::ALL {
                 let standing = verify::standing(&self.instance.pins, name, slot, cover, direction, posture)?;
                 let standing = if self.is_ours() || !standing.is_good() {
@@ -251,13 +251,13 @@ impl View {
     pub fn reasons(&self) -> Result<Vec<ReasonCount>, DatapathError> {
         let mut counts = Vec::new();
         let pages = self.pages()?;
-        for (interface, slot) in &self.state.slots {
+        for (interface, slot) in self.state.slots.interfaces.all() {
             for direction in Direction::ALL {
                 for reason in Reason::ALL.into_iter().filter(|reason| !reason.passes()) {
-                    let dropped = self.counters.reason(pages, *slot, Mode::Enforce, direction, reason)?;
-                    let would_drop = self.counters.reason(pages, *slot, Mode::Observe, direction, reason)?;
+                    let dropped = self.counters.reason(pages, slot, Mode::Enforce, direction, reason)?;
+                    let would_drop = self.counters.reason(pages, slot, Mode::Observe, direction, reason)?;
                     if dropped.packets + would_drop.packets > 0 {
-                        let interface = interface.clone();
+                        let interface = interface.to_owned();
                         counts.push(ReasonCount { interface, direction, reason, dropped, would_drop });
                     }
                 }

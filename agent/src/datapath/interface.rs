@@ -4,9 +4,12 @@ use std::{fs, net::IpAddr, path::Path};
 
 use globset::Glob;
 use ipnet::IpNet;
-use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::{if_indextoname, if_nametoindex},
+};
 
-use super::DatapathError;
+use super::{DatapathError, route};
 
 const CLASS: &str = "/sys/class/net";
 
@@ -19,6 +22,13 @@ const VIRTUAL: [&str; 2] = ["veth", "tun"];
 /// There is none of this name.
 pub fn index(name: &str) -> Result<u32, DatapathError> {
     if_nametoindex(name).map_err(|_absent| DatapathError::NoInterface(name.into()))
+}
+
+/// The interface by which packets leave for an address; `None` where there is no way.
+#[must_use]
+pub fn towards(address: IpAddr) -> Option<String> {
+    let index = route::towards(address).ok().flatten()?;
+    if_indextoname(index).ok()?.into_string().ok()
 }
 
 /// Whether its frames begin with an Ethernet header (`ARPHRD_ETHER` in `include/uapi/linux/if_arp.h`): nothing else is

@@ -2,6 +2,7 @@
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
 use portreeve_common::{
+    clause::{self, ANY_INTERFACE, Interfaces},
     switch::{Posture, Switch},
     table::WAYS,
 };
@@ -83,12 +84,30 @@ pub struct Sets {
 /// What a program is told before it is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Globals {
-    /// The interface's place in the reasons' counters.
-    pub slot: u32,
-    /// Of the state tables.
-    pub secret: Secret,
-    /// Of the state tables.
-    pub sets: Sets,
+    slot: u32,
+    interfaces: Interfaces,
+    secret: Secret,
+    sets: Sets,
+}
+
+impl Globals {
+    /// Of programs for the interface with this place.
+    #[must_use]
+    pub const fn of(slot: u32, secret: Secret, sets: Sets) -> Self {
+        Self { slot, interfaces: clause::interface(slot), secret, sets }
+    }
+
+    /// Of programs that stand for every interface: they are not attached.
+    #[must_use]
+    pub const fn of_any(secret: Secret, sets: Sets) -> Self {
+        Self { slot: 0, interfaces: ANY_INTERFACE, secret, sets }
+    }
+
+    /// The same on these interfaces only.
+    #[must_use]
+    pub const fn on(self, interfaces: Interfaces) -> Self {
+        Self { interfaces, ..self }
+    }
 }
 
 impl Sets {
@@ -148,7 +167,7 @@ pub fn load(globals: &Globals, pins: Option<&Pins>) -> Result<Ebpf, DatapathErro
 /// # Errors
 /// As [`load`].
 pub(super) fn load_over(pins: &Pins, secret: Secret, posture: Posture) -> Result<Ebpf, DatapathError> {
-    let globals = Globals { slot: 0, secret, sets: ASKED_SETS };
+    let globals = Globals::of_any(secret, ASKED_SETS);
     let switch = Switch::settled(posture, posture).word();
     let direct = Direct { switch, ..PolicyMaps::direct(pins)? };
     load_with(&globals, &direct, Some(pins), POLICY_MAPS.into_iter(), &UNREAD)
@@ -161,11 +180,12 @@ fn load_with(
     shared: impl Iterator<Item = &'static str>,
     unread: &[&'static str],
 ) -> Result<Ebpf, DatapathError> {
-    let Globals { slot, secret, sets } = globals;
+    let Globals { slot, interfaces, secret, sets } = globals;
     let Direct { switch, settings, documented } = direct;
     let mut loader = EbpfLoader::new();
     loader
         .override_global("INTERFACE", slot, true)
+        .override_global("INTERFACES", interfaces, true)
         .override_global("SECRET", secret, true)
         .override_global("SETS_ESTABLISHED", &sets.established, true)
         .override_global("SETS_EMBRYONIC", &sets.embryonic, true)

@@ -22,7 +22,7 @@ impl Seeder {
     /// # Errors
     /// The kernel refuses it.
     pub fn load(pins: &Pins, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
-        let mut ebpf = object::load(&Globals { slot: 0, secret, sets }, Some(pins))?;
+        let mut ebpf = object::load(&Globals::of_any(secret, sets), Some(pins))?;
         let program = ebpf.program_mut(NAME).ok_or(DatapathError::Missing(NAME))?;
         let failed = |error| DatapathError::program(NAME, "cannot load the program that seeds", error);
         let program: &mut Xdp = program.try_into().map_err(failed)?;

@@ -77,7 +77,7 @@ impl Timed {
     /// # Errors
     /// The kernel refuses a program or a map.
     pub fn load(tables: &Tables<'_>, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
-        let mut ebpf = object::load(&Globals { slot: 0, secret, sets }, None)?;
+        let mut ebpf = object::load(&Globals::of_any(secret, sets), None)?;
         for timing in Timing::ALL {
             let name = timing.program();
             let failed = |error| DatapathError::program(name, format!("cannot load {name}"), error);

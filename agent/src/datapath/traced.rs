@@ -12,6 +12,7 @@ use aya::{
 use portreeve_common::{
     Direction, Reason,
     class::RuleId,
+    clause::{ANY_INTERFACE, Interfaces},
     number::ethertype,
     switch::{Mode, Posture, Switch},
     trace::Trace,
@@ -55,7 +56,20 @@ impl Traced {
     /// # Errors
     /// The kernel refuses a program or a map.
     pub fn load(tables: &Tables<'_>, secret: Secret, sets: Sets) -> Result<Self, DatapathError> {
-        let mut ebpf = object::load(&Globals { slot: 0, secret, sets }, None)?;
+        Self::load_on(tables, secret, sets, ANY_INTERFACE)
+    }
+
+    /// The same for packets of these interfaces.
+    ///
+    /// # Errors
+    /// The kernel refuses a program or a map.
+    pub fn load_on(
+        tables: &Tables<'_>,
+        secret: Secret,
+        sets: Sets,
+        interfaces: Interfaces,
+    ) -> Result<Self, DatapathError> {
+        let mut ebpf = object::load(&Globals::of_any(secret, sets).on(interfaces), None)?;
         for hook in Hook::ALL {
             load(&mut ebpf, hook)?;
         }

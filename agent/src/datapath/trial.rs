@@ -16,7 +16,7 @@ use crate::policy::host::StateLimits;
 /// The driver refuses, and why.
 pub fn native_xdp(name: &str, index: u32) -> Result<(), DatapathError> {
     let hook = Hook::Xdp.program();
-    let globals = Globals { slot: 0, secret: [0; 2], sets: Sets::of(&StateLimits::default()) };
+    let globals = Globals::of_any([0; 2], Sets::of(&StateLimits::default()));
     let mut ebpf = object::load(&globals, None)?;
     let failed = |error| DatapathError::program(hook, format!("cannot attach {hook} to {name}"), error);
     let program = ebpf.program_mut(hook).ok_or(DatapathError::Missing(hook))?;

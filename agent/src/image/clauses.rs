@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use portreeve_common::{
     Address,
     class::Class,
-    clause::{Clause, MAX_ALTERNATIVES, MAX_CLAUSES, To},
+    clause::{ANY_INTERFACE, Clause, Interfaces, MAX_ALTERNATIVES, MAX_CLAUSES, To},
 };
 
 use super::ImageError;
@@ -17,15 +17,19 @@ pub(super) struct Manner {
     to: To,
     source_port: u16,
     control_port: u16,
+    interfaces: Interfaces,
 }
 
 impl Manner {
     /// Nothing.
-    const PLAIN: Self = Self { to: To::Host, source_port: 0, control_port: 0 };
+    const PLAIN: Self = Self { to: To::Host, source_port: 0, control_port: 0, interfaces: ANY_INTERFACE };
 
-    pub(super) fn of(rule: &Rule) -> Self {
+    /// `interfaces`: those that the rule names.
+    pub(super) fn of(rule: &Rule, interfaces: Interfaces) -> Self {
+        let interfaces = if rule.service == Service::Igmp { ANY_INTERFACE } else { interfaces };
         let to = match (&rule.service, rule.local) {
-            // To whom IGMP may go is for the baseline to say: reports of version 3 go to none of the rule's groups.
+            // To whom IGMP may go, and where, is for the baseline to say: reports of version 3 go to none of the rule's
+            // groups.
             (Service::Igmp, Local::Own | Local::Group(_) | Local::Broadcast)
             | (Service::Tcp(_) | Service::Udp(_) | Service::Echo | Service::Protocol(_), Local::Own) => {
                 To::Host
@@ -39,7 +43,7 @@ impl Manner {
             }
         };
         let source_port = rule.service.ports().and_then(|ports| ports.source).unwrap_or_default();
-        Self { to, source_port, control_port: rule.control_port.unwrap_or_default() }
+        Self { to, source_port, control_port: rule.control_port.unwrap_or_default(), interfaces }
     }
 
     pub(super) fn is_plain(self) -> bool {
@@ -52,7 +56,7 @@ impl Manner {
     }
 
     pub(super) const fn clause(self, class: Class) -> Clause {
-        Clause::new(self.to, self.source_port, self.control_port, class)
+        Clause::new(self.to, self.source_port, self.control_port, class).on(self.interfaces)
     }
 }
 

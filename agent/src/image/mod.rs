@@ -11,6 +11,7 @@ mod peers;
 mod table;
 
 mod settings;
+mod places;
 mod slots;
 
 pub mod simulation;
@@ -22,13 +23,17 @@ use ipnet::IpNet;
 use portreeve_common::{
     Direction, Service,
     class::{Class, MAX_CLASSES, MAX_LENGTHS, MAX_PEERS, MAX_RULES, MAX_SHARED, PeerBucket, Peering, RuleId},
-    clause::{Clause, MAX_ALTERNATIVES, MAX_CLAUSES},
+    clause::{ANY_INTERFACE, Clause, Interfaces, MAX_ALTERNATIVES, MAX_CLAUSES},
+    counter::MAX_INTERFACES,
     settings::{MAX_CONTROL_PORTS, MAX_ETHERTYPES, MAX_RESOLVERS, Settings},
 };
 
 pub use self::names::NamesError;
 pub(crate) use self::service::{closed, is_meant, known_addresses};
-pub use self::slots::FlowSlots;
+pub use self::{
+    places::{InterfaceSlots, Slots},
+    slots::FlowSlots,
+};
 use self::{
     clauses::{Clauses, Manner, by_manner},
     names::{Named, Names},
@@ -169,6 +174,9 @@ pub enum ImageError {
         /// How many.
         peers: usize,
     },
+    /// More than have places in the counters.
+    #[error("more than {MAX_INTERFACES} interfaces were covered or named: `portreeve detach` forgets those that are gone")]
+    Interfaces,
     /// A longer list than the settings hold.
     #[error("`ethertypes` lists {listed}, more than {MAX_ETHERTYPES}")]
     EtherTypes {
@@ -186,19 +194,22 @@ impl Image {
     pub fn compile(
         policy: &Policy,
         protected: &[IpNet],
-        slots: &mut FlowSlots,
+        slots: &mut Slots,
         ticks_per_second: u64,
     ) -> Result<Self, ImageError> {
         let observed = Observed::of(policy);
         let named = policy.rules.iter().map(|rule| rule.flow.as_str());
-        let mut ids = slots.assign(named.chain(observed.flows.iter().map(|(_, flow)| flow.as_str())))?;
+        let mut ids = slots.flows.assign(named.chain(observed.flows.iter().map(|(_, flow)| flow.as_str())))?;
         let observed_ids = ids.split_off(policy.rules.len());
         let needs = Needs::gather(&policy.rules, &policy.host.names);
         let deferred = Deferred::of(policy);
         let sets = Sets::new(protected, groups(&policy.rules));
         let names = Names::of(policy)?;
+        let bound: Result<Vec<Interfaces>, _> =
+            policy.rules.iter().map(|rule| slots.interfaces.set(&rule.interfaces)).collect();
         let mut classes = Classes {
             ids: &ids,
+            bound: &bound?,
             needs: &needs,
             names: &names,
             observed: Slotted { observed: &observed, ids: &observed_ids },
@@ -235,6 +246,8 @@ impl Image {
 /// Numbers for the rules that share a service; the same rules get the same number.
 struct Classes<'a> {
     ids: &'a [RuleId],
+    /// The interfaces of each rule.
+    bound: &'a [Interfaces],
     needs: &'a Needs<'a>,
     names: &'a Names,
     observed: Slotted<'a>,
@@ -281,16 +294,20 @@ impl Classes<'_> {
     }
 
     fn by_manners(&mut self, families: Families, rules: &[usize]) -> Result<Class, ImageError> {
-        let manner = |at: &usize| Some((*at, Manner::of(self.needs.rule(*at)?)));
+        let (needs, bound) = (self.needs, self.bound);
+        let with_manner = |at: &usize| {
+            let (rule, interfaces) = (needs.rule(*at)?, bound.get(*at).copied().unwrap_or(ANY_INTERFACE));
+            Some((*at, rule, Manner::of(rule, interfaces)))
+        };
+        let all = rules.iter().filter_map(with_manner);
         let mut manners = Vec::new();
-        for (manner, rules) in by_manner(rules.iter().filter_map(manner)) {
+        for (manner, rules) in by_manner(all.clone().map(|(at, _, manner)| (at, manner))) {
             let class = self.by_peers(families, &rules)?;
             if class != Class::NONE {
                 manners.push((manner, class));
             }
         }
-        let all = rules.iter().filter_map(|at| self.needs.rule(*at));
-        let open = self.observed.tails(all, &manners);
+        let open = self.observed.tails(all.map(|(_, rule, manner)| (rule, manner)), &manners);
         match (manners.as_slice(), open.as_slice()) {
             ([], []) => Ok(Class::NONE),
             ([(manner, class)], []) if manner.is_plain() => Ok(*class),

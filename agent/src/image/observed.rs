@@ -65,16 +65,16 @@ impl Slotted<'_> {
     /// to anybody. IGMP has none: to whom it may go is for the baseline to say.
     pub(super) fn tails<'r>(
         &self,
-        mut rules: impl Iterator<Item = &'r Rule> + Clone,
+        mut rules: impl Iterator<Item = (&'r Rule, Manner)> + Clone,
         manners: &[(Manner, Class)],
     ) -> Vec<Clause> {
         let strict = |rule: &Rule| {
             rule.service == Service::Igmp || !self.observed.stages.observes(&rule.role, rule.direction)
         };
-        if rules.clone().any(strict) {
+        if rules.clone().any(|(rule, _)| strict(rule)) {
             return Vec::new();
         }
-        let Some(id) = rules.clone().next().and_then(|rule| self.id(rule)) else { return Vec::new() };
+        let Some(id) = rules.clone().next().and_then(|(rule, _)| self.id(rule)) else { return Vec::new() };
         let mut open: Vec<Manner> = manners
             .iter()
             .filter(|(manner, class)| {
@@ -83,8 +83,8 @@ impl Slotted<'_> {
             .map(|(manner, _)| *manner)
             .collect();
         let mut clauses = Vec::new();
-        for rule in &mut rules {
-            let manner = Manner::of(rule).of_any_port();
+        for (_, manner) in &mut rules {
+            let manner = manner.of_any_port();
             if !open.contains(&manner) {
                 open.push(manner);
                 clauses.push(manner.clause(Class::anybody(id)).observed());

@@ -137,15 +137,15 @@ impl Known {
 
 /// Names of a rule that nobody gives an address, and that can't be learned since the policy has no resolver.
 pub(crate) fn closed(rule: &Rule, policy: &Policy) -> Option<String> {
-    if policy.rules.iter().any(Rule::asks_resolvers) {
-        return None;
-    }
     let names = &policy.host.names;
     let unknown = |name: &&str| !names.keys().any(|known| is_meant(name, known));
     let unknown: Vec<&str> = rule.peers.learned_names(names).filter(unknown).collect();
-    let why =
-        |names| format!("the addresses of {names} are not known, and no resolver is allowed to learn from");
-    (!unknown.is_empty()).then(|| why(unknown.join(", ")))
+    // Most rules have no name: the others are asked for resolvers.
+    if unknown.is_empty() || policy.rules.iter().any(Rule::asks_resolvers) {
+        return None;
+    }
+    let names = unknown.join(", ");
+    Some(format!("the addresses of {names} are not known, and no resolver is allowed to learn from"))
 }
 
 /// Peers' prefixes, with the addresses that their names are known to have.

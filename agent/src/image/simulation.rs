@@ -11,7 +11,7 @@ use std::{
 use portreeve_common::{
     Address, Decision, Direction, Packet, Reason, Sight, Tables,
     class::{Allows, Class, PEER_BUCKETS, PeerBucket, Peering, RuleId},
-    clause::Clause,
+    clause::{ANY_INTERFACE, Clause, Interfaces},
     decide,
     decide::Control,
     dns::{self, Dns, Learning as _, Outcome},
@@ -30,6 +30,7 @@ use super::Image;
 #[derive(Debug)]
 pub struct Simulation {
     image: Image,
+    interfaces: Interfaces,
     generation: u16,
     now: Cell<u64>,
     established: RefCell<HashMap<FlowKey, FlowState>>,
@@ -45,6 +46,7 @@ impl Simulation {
     pub fn new(image: Image) -> Self {
         Self {
             image,
+            interfaces: ANY_INTERFACE,
             generation: 1,
             now: Cell::new(0),
             established: RefCell::default(),
@@ -58,6 +60,11 @@ impl Simulation {
     /// Sets the clock, in ticks.
     pub fn set_now(&self, ticks: u64) {
         self.now.set(ticks);
+    }
+
+    /// The interface by which packets come and leave; any until it is set.
+    pub const fn set_interfaces(&mut self, interfaces: Interfaces) {
+        self.interfaces = interfaces;
     }
 
     /// Adopts connections met mid-stream until `tick`.
@@ -191,6 +198,10 @@ impl Tables for Simulation {
 
     fn shared(&self, index: u32) -> Option<RuleId> {
         self.image.shared.get(index as usize).copied()
+    }
+
+    fn interfaces(&self) -> Interfaces {
+        self.interfaces
     }
 
     fn clause(&self, index: u32) -> Option<&Clause> {

@@ -3,16 +3,13 @@
 use std::{collections::BTreeMap, fs::File, io};
 
 use jiff::{Timestamp, civil::Date};
-use portreeve_common::{
-    counter::MAX_INTERFACES,
-    switch::{Posture, Switch},
-};
+use portreeve_common::switch::{Posture, Switch};
 use serde::{Deserialize, Serialize};
 
 use super::InstanceError;
 use crate::{
     datapath::{attach::Cover, object::Secret},
-    image::FlowSlots,
+    image::Slots,
     policy::stage::Declared,
 };
 
@@ -21,10 +18,8 @@ use crate::{
 pub struct State {
     /// Secret words of the state tables' hash: programs that are loaded later have to agree with earlier ones.
     pub secret: Secret,
-    /// Places of the interfaces in the reasons' counters.
-    pub slots: BTreeMap<String, u32>,
-    /// Places of the flows in the flows' counters.
-    pub flows: FlowSlots,
+    /// Places of interfaces and flows in the counters.
+    pub slots: Slots,
     /// Ticks of the kernel's clock in a second.
     pub ticks_per_second: u32,
     /// When counting began.
@@ -90,8 +85,7 @@ impl State {
     pub fn begin(ticks_per_second: u32) -> Result<Self, InstanceError> {
         Ok(Self {
             secret: secret()?,
-            slots: BTreeMap::new(),
-            flows: FlowSlots::default(),
+            slots: Slots::default(),
             ticks_per_second,
             since: Timestamp::now(),
             generation: 0,
@@ -106,20 +100,6 @@ impl State {
             pushed_out: BTreeMap::new(),
             resume_stages: Declared::default(),
         })
-    }
-
-    /// An interface's place; the same one for as long as the counters live.
-    ///
-    /// # Errors
-    /// There are no more places.
-    pub fn slot(&mut self, interface: &str) -> Result<u32, InstanceError> {
-        if let Some(slot) = self.slots.get(interface) {
-            return Ok(*slot);
-        }
-        let free = (0..MAX_INTERFACES).find(|slot| !self.slots.values().any(|taken| taken == slot));
-        let slot = free.ok_or(InstanceError::Interfaces)?;
-        self.slots.insert(interface.into(), slot);
-        Ok(slot)
     }
 
     /// The posture that stays unless somebody confirms another one.

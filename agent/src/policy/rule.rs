@@ -26,6 +26,8 @@ pub struct Rule {
     pub local: Local,
     /// The remote end.
     pub peers: Peers,
+    /// By which interfaces a flow may begin; empty: any.
+    pub interfaces: Vec<String>,
     /// For data connections: the flow between the same two hosts that must live (active FTP).
     pub control_port: Option<u16>,
     /// Where it is written.
@@ -166,6 +168,21 @@ impl Rule {
         self.direction == Direction::Egress && self.local == Local::Own && to_resolvers && chosen
     }
 
+    /// What its packets look like, but for the peers: `udp 8000 to broadcast on enp3s0`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let to = match self.local {
+            Local::Own => String::new(),
+            Local::Group(_) | Local::Broadcast => format!(" to {}", self.local),
+        };
+        let control = self.control_port.map_or_else(String::new, |port| format!(" beside {port}"));
+        let on = match self.interfaces.as_slice() {
+            [] => String::new(),
+            names => format!(" on {}", names.join(", ")),
+        };
+        format!("{}{to}{control}{on}", self.service)
+    }
+
     /// Whether another rule is about exactly the same packets.
     #[must_use]
     pub fn same_packets(&self, other: &Self) -> bool {
@@ -173,6 +190,7 @@ impl Rule {
             && self.service == other.service
             && self.local == other.local
             && self.peers == other.peers
+            && self.interfaces == other.interfaces
             && self.control_port == other.control_port
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve::policy::{
-    pack::{Flow, Pack, Protocol, To},
+    pack::{Flow, Pack, PeerRef, Protocol, To},
     rule::{Kind, Need},
 };
 use serde_json::{Value as Json, json};
@@ -36,10 +36,25 @@ pub(crate) fn compare_all(pack: &Pack, facts: &[&Fact], words: &Json, found: &mu
         if !known.contains(flow.id.as_str()) && !implied.contains(&flow.id) {
             found.push(format!("{} is no flow of the document", flow.id));
         }
+        let networks = &words["roles"][&flow.role]["networks"];
+        differs(&format!("{}: network", flow.id), &flow.network.as_deref(), &network(flow, networks), found);
         differs(&format!("{}: need", flow.id), need(flow.need), wanted_need(&flow.id, words), found);
         differs(&format!("{}: table", flow.id), &*flow.table, table(&flow.row, &words["tables"]), found);
     }
     compare_aliases(&flows, facts, &words["aliases"], found);
+}
+
+/// The network of those whom the flow is for; the site's own servers may be in any.
+fn network<'w>(flow: &Flow, networks: &'w Json) -> Option<&'w str> {
+    let ends = if flow.peers.iter().any(|peer| matches!(peer, PeerRef::Controller(_))) {
+        "machines"
+    } else if flow.peers.iter().any(|peer| matches!(peer, PeerRef::Peer(_))) {
+        "the site's servers"
+    } else {
+        "the document's own ends"
+    };
+    let mut networks = networks.as_object().into_iter().flatten();
+    networks.find(|(_, of)| *of == ends).map(|(name, _)| name.as_str())
 }
 
 fn compare(pack: &Pack, flow: &Flow, fact: &Fact, found: &mut Vec<String>) {

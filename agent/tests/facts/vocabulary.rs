@@ -36,6 +36,9 @@ fn compare_role(role: &Role, words: &Json, found: &mut Vec<String>) {
     differs(&at("private peers"), &named(|peer| peer.private), &strings(&words["private"]), found);
     differs(&at("excludes"), &role.excludes, &strings(&words["excludes"]), found);
     differs(&at("controllers"), &role.controllers, &strings(&words["controllers"]), found);
+    let networks: Vec<&str> = role.networks.iter().map(|network| network.name.as_str()).collect();
+    let stated = words["networks"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    differs(&at("networks"), &networks, &stated.collect::<Vec<_>>(), found);
     for peer in &role.peers {
         let own_port = words["own_port"][&peer.name].as_str();
         differs(&at("peer with its own port"), &peer.port_option.as_deref(), &own_port, found);

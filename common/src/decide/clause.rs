@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// The verdict of the clauses from `first` on. A packet for which none is has `no-rule`; one of a peer that none
-/// names has `wrong-peer`; a data connection without its control flow has `no-state`.
+/// names has `wrong-peer`; one that comes by an interface to which its clause is not bound has `wrong-interface`; a data
+/// connection without its control flow has `no-state`.
 #[inline(always)]
 pub fn particular<T: Tables>(first: u16, key: &FlowKey, began: Direction, tables: &T) -> Decision {
     let (destination, source_port) = match began {
@@ -25,7 +26,7 @@ pub fn particular<T: Tables>(first: u16, key: &FlowKey, began: Direction, tables
             if decision.passes() {
                 return decision;
             }
-            if !refusal.is(Reason::NoState) {
+            if !(refusal.is(Reason::NoState) || refusal.is(Reason::WrongInterface)) {
                 refusal = decision;
             }
         }
@@ -46,6 +47,9 @@ fn judge<T: Tables>(clause: &Clause, key: &FlowKey, began: Direction, tables: &T
     };
     if !ruled.passes() {
         return ruled;
+    }
+    if !clause.is_on(tables.interfaces()) {
+        return ruled.because(Reason::WrongInterface);
     }
     let ruled = if clause.is_observed() { ruled.observed() } else { ruled };
     if clause.is_to_many() {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
     datapath::{object::Sets, policy::Tables, traced::Traced},
-    image::{FlowSlots, Image},
+    image::{Image, Slots},
     policy::{self, Catalogue, host::StateLimits},
 };
 use portreeve_common::{
@@ -89,7 +89,7 @@ fn image(case: &Case, catalogue: &Catalogue) -> Result<Image> {
     let policy = policy.map_err(|report| anyhow!("{}", report.render(false)))?;
     let protected = case.host.addresses.iter().map(|address| on_its_link(*address));
     let protected = protected.collect::<Result<Vec<IpNet>, _>>()?;
-    Ok(Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?)
+    Ok(Image::compile(&policy, &protected, &mut Slots::default(), TICKS_PER_SECOND)?)
 }
 
 /// The hosts of the cases have the usual prefix lengths.

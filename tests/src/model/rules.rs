@@ -10,6 +10,7 @@ use portreeve::policy::{
 use portreeve_common::{Direction, Reason};
 
 use super::dissect::{ICMP, ICMPV6, IGMP, TCP, UDP};
+use crate::policy::HERE;
 
 /// What a first packet asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +52,8 @@ pub(super) enum Manner {
     Beside,
 }
 
-/// What a rule looks at besides the peer.
-type Looks = (Local, Option<u16>, Option<u16>);
+/// What a rule looks at besides the peer: to whom, the source port, the control port, and the interfaces.
+type Looks<'r> = (Local, Option<u16>, Option<u16>, &'r [String]);
 
 impl Rules {
     pub(super) fn new(policy: &Policy, protected: &[IpNet]) -> Self {
@@ -82,7 +83,7 @@ impl Rules {
         let particular = about.iter().any(|at| looks(&self.rules[*at]) != PLAIN);
         let fits = |at: &usize| !particular || self.fits(looks(&self.rules[*at]), wish);
         let fitting: Which = about.into_iter().filter(fits).collect();
-        let mut manners: Vec<Looks> = Vec::new();
+        let mut manners: Vec<Looks<'_>> = Vec::new();
         for at in &fitting {
             let looks = looks(&self.rules[*at]);
             if !manners.contains(&looks) {
@@ -91,28 +92,33 @@ impl Rules {
         }
         // Whatever looks at more than the peer is asked first.
         manners.sort_by_key(|looks| *looks == PLAIN);
-        let mut beside = false;
+        let mut refused = None;
         for manner in manners {
             let same = fitting.iter().copied().filter(|at| looks(&self.rules[*at]) == manner);
             let rules: Which = same.filter(|at| admits(&self.rules[*at], wish.remote)).collect();
             match (rules.is_empty(), manner) {
                 (true, _) => {}
-                (false, (_, _, Some(port))) if !controlled(port) => beside = true,
-                (false, (_, _, Some(_))) => return Ok(Leave { rules, manner: Manner::Beside }),
-                (false, (Local::Own, _, None)) => return Ok(Leave { rules, manner: Manner::Begins }),
-                (false, (Local::Group(_) | Local::Broadcast, _, None)) => {
+                (false, (_, _, _, on)) if !on.is_empty() && !on.iter().any(|name| name == HERE) => {
+                    refused = refused.or(Some((Reason::WrongInterface, rules)));
+                }
+                (false, (_, _, Some(port), _)) if !controlled(port) => {
+                    refused = refused.or(Some((Reason::NoState, Which::new())));
+                }
+                (false, (_, _, Some(_), _)) => return Ok(Leave { rules, manner: Manner::Beside }),
+                (false, (Local::Own, _, None, _)) => return Ok(Leave { rules, manner: Manner::Begins }),
+                (false, (Local::Group(_) | Local::Broadcast, _, None, _)) => {
                     return Ok(Leave { rules, manner: Manner::ToMany });
                 }
             }
         }
-        Err(match (beside, fitting.is_empty()) {
-            (true, _) => (Reason::NoState, Which::new()),
-            (false, true) => (Reason::NoRule, Which::new()),
-            (false, false) => (Reason::WrongPeer, fitting),
+        Err(match (refused, fitting.is_empty()) {
+            (Some(refused), _) => refused,
+            (None, true) => (Reason::NoRule, Which::new()),
+            (None, false) => (Reason::WrongPeer, fitting),
         })
     }
 
-    fn fits(&self, (local, source, _): Looks, wish: Wish) -> bool {
+    fn fits(&self, (local, source, _, _): Looks<'_>, wish: Wish) -> bool {
         let destination = match wish.direction {
             Direction::Ingress => wish.local,
             Direction::Egress => wish.remote,
@@ -187,12 +193,13 @@ impl Rules {
     }
 }
 
-const PLAIN: Looks = (Local::Own, None, None);
+const PLAIN: Looks<'static> = (Local::Own, None, None, &[]);
 
-fn looks(rule: &Rule) -> Looks {
+fn looks(rule: &Rule) -> Looks<'_> {
     // To whom IGMP may go is no matter of single rules.
     let local = if rule.service == Service::Igmp { Local::Own } else { rule.local };
-    (local, rule.service.ports().and_then(|ports| ports.source), rule.control_port)
+    let interfaces = if rule.service == Service::Igmp { &[] } else { rule.interfaces.as_slice() };
+    (local, rule.service.ports().and_then(|ports| ports.source), rule.control_port, interfaces)
 }
 
 /// Never the address of another host.

@@ -7,6 +7,7 @@ mod ends;
 mod ftp;
 mod group;
 mod igmp;
+mod interface;
 mod learned;
 mod name;
 mod ping;

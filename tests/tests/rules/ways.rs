@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
     datapath::{object::Sets, policy::Tables, traced::Traced},
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Image, simulation::Simulation},
     policy::{self, Catalogue, host::StateLimits},
 };
 use portreeve_common::{
@@ -18,7 +18,12 @@ use portreeve_common::{
     class::RuleId,
     switch::{Mode, Posture, Switch},
 };
-use portreeve_tests::{frame::Frame, generator::Timed, step};
+use portreeve_tests::{
+    frame::Frame,
+    generator::Timed,
+    policy::{ONLY_HERE, slots},
+    step,
+};
 
 /// As many as the kernel's clock mostly has.
 const TICKS_PER_SECOND: u64 = 250;
@@ -101,10 +106,16 @@ fn try_judge(host: &str, sequence: &[(Step, &str)]) -> Result<()> {
 /// What each packet got in each way, in their order.
 pub(crate) fn judge_all(host: &str, sequence: Vec<Timed>) -> Result<Vec<[String; WAYS.len()]>> {
     let image = image(host)?;
-    let (long, short) = (Simulation::new(image.clone()), Simulation::new(image.clone()));
+    let here = || {
+        let mut simulation = Simulation::new(image.clone());
+        simulation.set_interfaces(ONLY_HERE);
+        simulation
+    };
+    let (long, short) = (here(), here());
     let mut guard = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if guard.is_none() {
-        let programs = Traced::load(&Tables::from(&image), [1, 2], Sets::of(&StateLimits::default()))?;
+        let sets = Sets::of(&StateLimits::default());
+        let programs = Traced::load_on(&Tables::from(&image), [1, 2], sets, ONLY_HERE)?;
         *guard = Some(Loaded { programs, sequences: 0 });
     }
     let loaded = guard.as_mut().context("loaded above")?;
@@ -158,5 +169,5 @@ fn image(host: &str) -> Result<Image> {
     let policy = policy::compile("host.toml", host, &Catalogue::load(Some(&packs))?, date(2026, 11, 21));
     let policy = policy.map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let own = OWN.map(str::parse).into_iter().collect::<Result<Vec<IpNet>, _>>()?;
-    Ok(Image::compile(&policy, &own, &mut FlowSlots::default(), TICKS_PER_SECOND)?)
+    Ok(Image::compile(&policy, &own, &mut slots()?, TICKS_PER_SECOND)?)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{CliResult, FAILED, Global, output};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
-    image::{Deferred, FlowSlots, Image},
+    image::{Deferred, Slots, Image},
     policy::{self, Policy},
 };
 
@@ -94,7 +94,7 @@ fn check(global: &Global, host: &Path, json: bool) -> CliResult {
 /// The policy if its tables can be laid out, and what they don't carry.
 fn laid_out(mut policy: Policy) -> (Result<Policy, Box<Report>>, Vec<Deferred>) {
     // The host's own addresses take a few places of the peer table: `explain` and `run` need them, a check doesn't.
-    match Image::compile(&policy, &[], &mut FlowSlots::default(), TICKS_PER_SECOND) {
+    match Image::compile(&policy, &[], &mut Slots::default(), TICKS_PER_SECOND) {
         Ok(image) => (Ok(policy), image.deferred),
         Err(error) => {
             let help = "the kernel's tables have a fixed size: allow networks instead of single addresses";

@@ -21,7 +21,7 @@ pub use self::packet::PacketError;
 use self::{nearest::Nearest, packet::Packet};
 use super::{CliResult, FAILED, Global, output, protected::protected};
 use crate::{
-    image::{FlowSlots, Image, simulation::Simulation},
+    image::{Slots, Image, simulation::Simulation},
     policy::{self, Policy, Rule, rule::Origin},
 };
 
@@ -38,6 +38,9 @@ pub struct ExplainArgs {
     pub host: PathBuf,
     /// The first packet of a flow: 'in tcp 198.51.100.7:40000 -> 443' or 'out udp -> 8.8.8.8:53'
     pub packet: String,
+    /// The interface that it comes by or leaves by; without it, flows that are bound to one are taken to use theirs
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
     /// Print the verdict as JSON
     #[arg(long)]
     pub json: bool,
@@ -77,6 +80,9 @@ struct FlowJson<'p> {
     service: String,
     /// Its peers in words.
     peers: String,
+    /// By which interfaces it may begin; absent: by any.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    interfaces: &'p [String],
     /// Where it is written.
     source: &'p Origin,
     /// Why it is on.
@@ -98,8 +104,12 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
     };
     let protected = protected(&policy.host)?;
     let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
-    let image = Image::compile(&policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
-    let simulation = Simulation::new(image);
+    let mut slots = Slots::default();
+    let image = Image::compile(&policy, &protected, &mut slots, TICKS_PER_SECOND)?;
+    let mut simulation = Simulation::new(image);
+    if let Some(name) = &args.interface {
+        simulation.set_interfaces(slots.interfaces.only(name));
+    }
     let names = packet::names(&args.packet, &policy.host.names);
     for name in names {
         let address = stand_in(&own);
@@ -107,6 +117,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
         policy.host.names.insert(name, vec![address]);
     }
     let packet = Packet::read(&args.packet, &own, &policy.host.names)?;
+    let packet = Packet { interface: args.interface.clone(), ..packet };
     let explained = explain(&packet, &policy, &simulation);
     if args.json {
         output::print_json(&explained)?;
@@ -132,7 +143,7 @@ fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> 
     let rule = passed_by.and_then(|flow| nearest::passes_by(packet, policy, &flow.flow));
     let observed = passed_by.filter(|_| decision.is_observed()).map(|flow| flow.role.clone());
     let by_policy = observed.is_some()
-        || matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::NoState | Reason::Protocol);
+        || matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::WrongInterface | Reason::NoState | Reason::Protocol);
     let nearest = by_policy.then(|| nearest::nearest(packet, policy, image, decision.rule())).flatten();
     Explained {
         direction: packet.direction.name(),
@@ -157,6 +168,7 @@ impl<'p> FlowJson<'p> {
             role: &rule.role,
             service: rule.service.to_string(),
             peers: rule.peers.to_string(),
+            interfaces: &rule.interfaces,
             source: &rule.origin,
             why: &rule.why,
         }
@@ -170,8 +182,11 @@ fn text(explained: &Explained<'_>) -> String {
         // A string takes everything that is written to it.
         let _written = writeln!(text, "  {name:<8} {value}");
     };
-    if let Some(FlowJson { id, role, service, peers, source, why }) = flow {
+    if let Some(FlowJson { id, role, service, peers, interfaces, source, why }) = flow {
         line("flow", &format!("{id}, {direction} {service}, peers {peers}"));
+        if !interfaces.is_empty() {
+            line("only on", &interfaces.join(", "));
+        }
         describe(&mut line, role, source);
         line("on", why);
     }

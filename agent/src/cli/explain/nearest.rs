@@ -22,6 +22,8 @@ pub(super) enum Differs {
     Known,
     /// The flow beside which it passes.
     Beside,
+    /// The interface.
+    Interface,
     /// The remote end.
     Peer,
     /// The flow is off: an option has another value.
@@ -106,6 +108,7 @@ struct Matches {
     peer: bool,
     protocol: bool,
     port: bool,
+    interface: bool,
 }
 
 impl Matches {
@@ -115,12 +118,13 @@ impl Matches {
             peer: is_between(packet, rule, policy),
             protocol: is_of(packet, &rule.service),
             port: has_port(packet, &rule.service),
+            interface: packet.interface.as_ref().is_none_or(|name| begins_on(name, rule)),
         }
     }
 
     const fn all(&self) -> bool {
-        let Self { direction, peer, protocol, port } = *self;
-        direction && peer && protocol && port
+        let Self { direction, peer, protocol, port, interface } = *self;
+        direction && peer && protocol && port && interface
     }
 }
 
@@ -131,8 +135,12 @@ fn compare(
     matches: &Matches,
     closed: Option<&str>,
 ) -> Option<(Differs, u16, String)> {
-    let Matches { direction, peer, protocol: of_protocol, port } = *matches;
+    let Matches { direction, peer, protocol: of_protocol, port, interface } = *matches;
     let service = &rule.service;
+    if !interface {
+        let detail = format!("it begins on {} only", rule.interfaces.join(", "));
+        return (direction && peer && of_protocol && port).then_some((Differs::Interface, 0, detail));
+    }
     match (direction, peer, of_protocol, port) {
         (true, true, true, true) => {
             closed.map(|why| (Differs::Known, 0, format!("{why} yet"))).or_else(|| {
@@ -167,6 +175,10 @@ fn compare(
         }
         _ => None,
     }
+}
+
+fn begins_on(interface: &String, rule: &Rule) -> bool {
+    rule.interfaces.is_empty() || rule.interfaces.contains(interface)
 }
 
 fn begins(direction: Direction) -> String {

@@ -27,6 +27,8 @@ pub(super) struct Packet {
     pub(super) source_port: u16,
     /// 0 for protocols without ports.
     pub(super) port: u16,
+    /// By which it comes or leaves; `None`: the right one.
+    pub(super) interface: Option<String>,
 }
 
 /// What is wrong with the text.
@@ -123,7 +125,7 @@ impl Packet {
             (protocol::ICMP, 6) => Err(PacketError::Carrier("icmp", 6)),
             (protocol::IGMP, 6) => Err(PacketError::Carrier("igmp", 6)),
             (protocol::ICMPV6, 4) => Err(PacketError::Carrier("icmpv6", 4)),
-            _ => Ok(Self { direction, protocol, local, remote, source_port, port }),
+            _ => Ok(Self { direction, protocol, local, remote, source_port, port, interface: None }),
         }
     }
 
@@ -225,7 +227,7 @@ mod tests {
 
     fn packet(direction: Direction, number: u8, local: &str, remote: &str, ports: (u16, u16)) -> Packet {
         let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
-        Packet { direction, protocol: number, local, remote, source_port: ports.0, port: ports.1 }
+        Packet { direction, protocol: number, local, remote, source_port: ports.0, port: ports.1, interface: None }
     }
 
     #[test]

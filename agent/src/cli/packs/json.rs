@@ -6,7 +6,7 @@ use super::{from, peer_words, service};
 use crate::policy::{
     catalogue::Entry,
     pack::{
-        Flow, Never, OptionKind, OptionSpec, Pack, Protocol, Role, Scope, flow::Instead, option::DefaultWhen,
+        Flow, NetworkSpec, Never, OptionKind, OptionSpec, Pack, Protocol, Role, Scope, flow::Instead, option::DefaultWhen,
     },
     rule::{Kind, Need},
 };
@@ -86,8 +86,19 @@ pub struct RoleJson<'c> {
     pub options: Vec<OptionJson<'c>>,
     /// Its peers.
     pub peers: Vec<PeerJson<'c>>,
+    /// Networks that a host file may bind to interfaces.
+    pub networks: Vec<NetworkJson<'c>>,
     /// Controllers that its machines may have.
     pub controllers: &'c [String],
+}
+
+/// A network of a role.
+#[derive(Debug, Serialize)]
+pub struct NetworkJson<'c> {
+    /// What host files call it.
+    pub name: &'c str,
+    /// Which one that is.
+    pub help: &'c str,
 }
 
 /// An option of a role.
@@ -160,6 +171,8 @@ pub struct FlowJson<'c> {
     pub peers: Vec<String>,
     /// Other peers, each with its condition in words.
     pub instead: Vec<InsteadJson>,
+    /// The network by whose interfaces it begins, where the host file binds it.
+    pub network: Option<&'c str>,
     /// The condition in words; empty: always.
     pub when: String,
     /// Documented, mirror or implied.
@@ -272,6 +285,7 @@ fn role_json(role: &Role) -> RoleJson<'_> {
                 help: &peer.help,
             })
             .collect(),
+        networks: role.networks.iter().map(|NetworkSpec { name, help }| NetworkJson { name, help }).collect(),
         controllers: &role.controllers,
     }
 }
@@ -289,6 +303,7 @@ fn flow_json<'c>(pack: &'c Pack, flow: &'c Flow) -> FlowJson<'c> {
         to: flow.to.iter().map(ToString::to_string).collect(),
         peers: flow.peers.iter().map(peer_words).collect(),
         instead: instead(pack, flow),
+        network: flow.network.as_deref(),
         when: pack.role(&flow.role).map(|role| flow.when.words(role)).unwrap_or_default(),
         kind: flow.kind,
         need: flow.need,

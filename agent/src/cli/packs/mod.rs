@@ -136,6 +136,9 @@ fn show_role(pack: &Pack, role: &Role) -> String {
         let default = if peer.required { "required" } else { "off" };
         settings.add_row([&*peer.name, kind, default, &*peer.help]);
     }
+    for network in &role.networks {
+        settings.add_row([&*network.name, "network", "any interface", &*network.help]);
+    }
     let mut flows = output::table(&["flow", "row", "direction", "service", "peers", "on when", "purpose"]);
     for flow in pack.flows_of(&role.name) {
         let (peers, when) = (peers(flow), when(role, flow));
@@ -194,6 +197,9 @@ fn peers(flow: &Flow) -> String {
     if flow.to != [To::Own] {
         let to = flow.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         text.push_str(&format!(" (to {to})"));
+    }
+    if let Some(network) = &flow.network {
+        text.push_str(&format!(" (network {network})"));
     }
     text
 }

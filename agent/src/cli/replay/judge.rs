@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portreeve_common::{Direction, Reason, Snapped, class::RuleId};
+use portreeve_common::{Direction, Reason, Snapped, class::RuleId, clause::Interfaces};
 
 use crate::{
     datapath::{
@@ -53,10 +53,12 @@ pub trait Judge {
 pub struct Simulated(Simulation);
 
 impl Simulated {
-    /// `image`: compiled with [`TICKS_PER_SECOND`].
+    /// `image`: compiled with [`TICKS_PER_SECOND`]; `interfaces`: those of the capture.
     #[must_use]
-    pub fn new(image: Image) -> Self {
-        Self(Simulation::new(image))
+    pub fn new(image: Image, interfaces: Interfaces) -> Self {
+        let mut simulation = Simulation::new(image);
+        simulation.set_interfaces(interfaces);
+        Self(simulation)
     }
 }
 
@@ -81,12 +83,17 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// `image`: compiled with [`TICKS_PER_SECOND`]; `native`: ingress by XDP, else by TC.
+    /// `image`: compiled with [`TICKS_PER_SECOND`]; `interfaces`: those of the capture; `native`: ingress by XDP, else by TC.
     ///
     /// # Errors
     /// The kernel refuses the programs or the tables.
-    pub fn load(image: &Image, sets: Sets, native: bool) -> Result<Self, DatapathError> {
-        Ok(Self { traced: Traced::load(&Tables::from(image), SECRET, sets)?, native })
+    pub fn load(
+        image: &Image,
+        sets: Sets,
+        interfaces: Interfaces,
+        native: bool,
+    ) -> Result<Self, DatapathError> {
+        Ok(Self { traced: Traced::load_on(&Tables::from(image), SECRET, sets, interfaces)?, native })
     }
 }
 

@@ -8,7 +8,10 @@ use std::{io, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::IpNet;
-use portreeve_common::Direction;
+use portreeve_common::{
+    Direction,
+    clause::{ANY_INTERFACE, Interfaces},
+};
 use serde::Serialize;
 
 use self::{
@@ -19,7 +22,7 @@ use super::{CliError, CliResult, FAILED, Global, output, protected::protected};
 use crate::{
     capture::{Capture, Frame},
     datapath::object::Sets,
-    image::{FlowSlots, Image},
+    image::{Slots, Image},
     policy::{self, Policy},
 };
 
@@ -41,6 +44,9 @@ pub struct ReplayArgs {
     /// Judge in user space instead of in the kernel; needs no root
     #[arg(long)]
     pub simulate: bool,
+    /// The interface of the capture; without it, flows that are bound to one are taken to use theirs
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
     /// The kernel program that judges what comes in
     #[arg(long, value_enum, value_name = "HOOK", default_value = "xdp", conflicts_with = "simulate")]
     pub hook: Ingress,
@@ -83,9 +89,12 @@ pub fn run(global: &Global, args: &ReplayArgs) -> CliResult {
 fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     let protected = protected(&policy.host)?;
     let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
-    let image = Image::compile(policy, &protected, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
+    let mut slots = Slots::default();
+    let image = Image::compile(policy, &protected, &mut slots, TICKS_PER_SECOND)?;
+    let only = |name: &String| slots.interfaces.only(name);
+    let interfaces = args.interface.as_ref().map_or(ANY_INTERFACE, only);
     let capture = Capture::open(&args.capture)?;
-    let mut judge = judge(args, policy, &image)?;
+    let mut judge = judge(args, policy, &image, interfaces)?;
     let mut summary = Summary::default();
     let mut lines = Lines::default();
     let progress = progress();
@@ -108,15 +117,20 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     judged.map(|()| ExitCode::SUCCESS)
 }
 
-fn judge(args: &ReplayArgs, policy: &Policy, image: &Image) -> Result<Box<dyn Judge>, CliError> {
+fn judge(
+    args: &ReplayArgs,
+    policy: &Policy,
+    image: &Image,
+    interfaces: Interfaces,
+) -> Result<Box<dyn Judge>, CliError> {
     if args.simulate {
-        return Ok(Box::new(Simulated::new(image.clone())));
+        return Ok(Box::new(Simulated::new(image.clone(), interfaces)));
     }
     if !nix::unistd::geteuid().is_root() {
         return Err(CliError::ReplayNeedsRoot);
     }
     let sets = Sets::of(&policy.host.state);
-    Ok(Box::new(Kernel::load(image, sets, args.hook == Ingress::Xdp)?))
+    Ok(Box::new(Kernel::load(image, sets, interfaces, args.hook == Ingress::Xdp)?))
 }
 
 /// Hands every frame to the judge, in the order of the capture, on a clock that never goes back.

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use portreeve_common::Direction;
 
 use super::{
+    binding,
     keys::{Keys, Value, suggest},
     management::MANAGEMENT_ID,
     peers::{self, PeerList},
@@ -37,6 +38,8 @@ pub struct Allow {
     pub peers: PeerList,
     /// Multicast groups, and broadcast, that it sends to; only of egress.
     pub groups: Vec<Local>,
+    /// By which interfaces it may begin; empty: any.
+    pub interfaces: Vec<String>,
     /// Why the site needs it; may be empty.
     pub reason: String,
     /// The last day on which it is on.
@@ -55,11 +58,12 @@ impl Text for Direction {
 
 const PROTOCOLS: &str = "write tcp, udp, icmp, icmpv6, or an IP protocol number";
 
-/// Reads all of them; ids may not repeat each other or a documented flow.
+/// Reads all of them; ids may not repeat each other or a documented flow. `covered`: the interfaces of `[host]`.
 pub(super) fn read_all(
     tables: Vec<Keys<'_>>,
     catalogue: &Catalogue,
     today: Date,
+    covered: &[String],
     report: &mut Report,
 ) -> Vec<Allow> {
     let mut allows = Vec::new();
@@ -73,7 +77,7 @@ pub(super) fn read_all(
         if let Some(id) = &id {
             ids.check(id, at.clone(), report);
         }
-        let rest = read(keys, at, today, report);
+        let rest = read(keys, at, today, covered, report);
         allows.extend(id.zip(rest).map(|(id, allow)| Allow { id, position: index + 1, ..allow }));
     }
     allows
@@ -98,13 +102,20 @@ impl Ids<'_> {
 }
 
 /// Everything but the id and the position.
-fn read(mut keys: Keys<'_>, at: Span, today: Date, report: &mut Report) -> Option<Allow> {
+fn read(
+    mut keys: Keys<'_>,
+    at: Span,
+    today: Date,
+    covered: &[String],
+    report: &mut Report,
+) -> Option<Allow> {
     let direction = keys.require("direction", "add direction = \"ingress\" or \"egress\"", report);
     let protocol = keys.require("protocol", PROTOCOLS, report);
     let port = keys.take("port");
     let list = keys.require("peers", "add peers = [\"…\"], or \"any\"", report);
     let reason =
         keys.take("reason").and_then(|value| value::text("reason", value, "write why in quotes", report));
+    let interfaces = binding::of_allow(&mut keys, covered, report);
     let expires = keys.take("expires").and_then(|value| date(value, report));
     keys.finish(report);
     let direction = direction.and_then(|value| value::word("direction", value, report));
@@ -134,6 +145,7 @@ fn read(mut keys: Keys<'_>, at: Span, today: Date, report: &mut Report) -> Optio
         service,
         peers,
         groups,
+        interfaces,
         reason,
         expires,
         expired,

@@ -23,7 +23,7 @@ pub(super) struct Identity {
 
 pub(super) fn read(mut keys: Keys<'_>, report: &mut Report) -> Identity {
     let name = keys.take("name").and_then(|value| host_name(value, report));
-    let interfaces = keys.take("interfaces").map(|value| interfaces(value, report)).unwrap_or_default();
+    let interfaces = keys.take("interfaces").map(|value| interfaces(value, INTERFACES, report)).unwrap_or_default();
     let addresses = keys.take("addresses").map(|value| addresses("addresses", value, report));
     keys.finish(report);
     Identity { name, interfaces, addresses: addresses.unwrap_or_default() }
@@ -57,14 +57,22 @@ fn host_name(value: Value<'_>, report: &mut Report) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-fn interfaces(value: Value<'_>, report: &mut Report) -> Vec<String> {
-    let help = "write names or globs in a list, like [\"enp2s0\", \"eth*\"]";
+/// What `interfaces` of `[host]` takes.
+const INTERFACES: &str = "write names or globs in a list, like [\"enp2s0\", \"eth*\"]";
+
+/// Whether it is a glob and no name.
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '[', '{'])
+}
+
+/// Names and globs of interfaces; `help`: what would be right.
+pub(super) fn interfaces(value: Value<'_>, help: &str, report: &mut Report) -> Vec<String> {
     let items = value::list("interfaces", value, help, report).unwrap_or_default();
     let mut names = Vec::new();
     for item in items {
         let Some(name) = value::text("interfaces", item, help, report) else { continue };
         let plain = name.chars().all(|c| c.is_ascii_graphic() && c != '/');
-        let length = (1..=LONGEST_INTERFACE).contains(&name.len()) || name.contains(['*', '[']);
+        let length = (1..=LONGEST_INTERFACE).contains(&name.len()) || is_pattern(name);
         if plain && length && !name.is_empty() && Glob::new(name).is_ok() {
             names.push(name.to_owned());
         } else {

@@ -1,6 +1,7 @@
 //! The host file: what this host is, whom it talks to, and how strictly that is held.
 
 pub mod allow;
+mod binding;
 mod contradiction;
 pub mod duration;
 mod ethertype;
@@ -26,6 +27,7 @@ pub(in crate::policy) use self::keys::{nearest, suggest};
 pub(in crate::policy) use self::several::{Listed, read_site};
 pub use self::{
     allow::Allow,
+    binding::Binding,
     machine::Machine,
     management::Management,
     peers::{PeerEntry, PeerList},
@@ -223,8 +225,9 @@ fn sections(table: &DeTable<'_>, catalogue: &Catalogue, today: Date, report: &mu
         keys.table("baseline", report).map(|keys| settings::baseline(keys, report)).unwrap_or_default();
     let state = keys.table("state", report).map(|keys| settings::state(keys, report)).unwrap_or_default();
     let names = keys.table("names", report).map(|keys| identity::names(keys, report)).unwrap_or_default();
-    let roles = role::read_all(keys.tables("role", report), catalogue, enforcement, report);
-    let allows = allow::read_all(keys.tables("allow", report), catalogue, today, report);
+    let roles = role::read_all(keys.tables("role", report), catalogue, enforcement, &identity.interfaces, report);
+    let allows =
+        allow::read_all(keys.tables("allow", report), catalogue, today, &identity.interfaces, report);
     keys.finish(report);
     let identity::Identity { name, interfaces, addresses } = identity;
     HostFile { name, interfaces, addresses, enforcement, baseline, state, roles, allows, names }

@@ -6,7 +6,9 @@ use portreeve_common::Direction;
 use toml::de::DeValue;
 
 use super::{
-    Enforcement, Mode, contradiction,
+    Enforcement, Mode,
+    binding::{self, Binding},
+    contradiction,
     keys::{Keys, Value, nearest, suggest},
     machine::{self, Machine},
     peers::{self, PeerList},
@@ -34,21 +36,24 @@ pub struct RoleUse {
     pub peers: BTreeMap<String, PeerList>,
     /// Machines that this role reads from.
     pub machines: Vec<Machine>,
+    /// By which interfaces its flows may begin.
+    pub interfaces: Binding,
     /// How strictly it is held, where the host enforces.
     pub stage: Stage,
     /// Where it stands.
     pub at: Span,
 }
 
-/// Reads all roles, then holds them against each other.
+/// Reads all roles, then holds them against each other. `covered`: the interfaces of `[host]`.
 pub(super) fn read_all(
     tables: Vec<Keys<'_>>,
     catalogue: &Catalogue,
     enforcement: Enforcement,
+    covered: &[String],
     report: &mut Report,
 ) -> Vec<RoleUse> {
-    let roles: Vec<_> =
-        tables.into_iter().filter_map(|keys| read(keys, catalogue, enforcement, report)).collect();
+    let read = |keys| read(keys, catalogue, enforcement, covered, report);
+    let roles: Vec<_> = tables.into_iter().filter_map(read).collect();
     for (index, role) in roles.iter().enumerate() {
         for earlier in roles.iter().take(index) {
             contradiction::check(earlier, role, catalogue, report);
@@ -61,6 +66,7 @@ fn read(
     mut keys: Keys<'_>,
     catalogue: &Catalogue,
     mode: Enforcement,
+    covered: &[String],
     report: &mut Report,
 ) -> Option<RoleUse> {
     let packs: Vec<_> = catalogue.packs().map(|pack| pack.name.as_str()).collect();
@@ -73,10 +79,11 @@ fn read(
     let peers = peers(&mut keys, role, named.clone(), mode, report);
     let machines =
         if role.controllers.is_empty() { Vec::new() } else { machine::read_all(&mut keys, role, report) };
+    let interfaces = binding::of_role(&mut keys, role, covered, report);
     let stage = stage(&mut keys, report);
     keys.finish(report);
     let (pack, role) = (pack.name.clone(), role.name.clone());
-    Some(RoleUse { pack, role, options, peers, machines, stage, at: named })
+    Some(RoleUse { pack, role, options, peers, machines, interfaces, stage, at: named })
 }
 
 /// `stage = "observe"`, or a table of its directions.

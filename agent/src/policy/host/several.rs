@@ -77,9 +77,10 @@ fn inline(mut keys: Keys<'_>, catalogue: &Catalogue, today: Date, report: &mut R
         keys.table("baseline", report).map(|keys| settings::baseline(keys, report)).unwrap_or_default();
     let names = keys.table("names", report).map(|keys| identity::names(keys, report)).unwrap_or_default();
     let enforcement = Enforcement::default();
-    let roles = role::read_all(keys.tables("role", report), catalogue, enforcement, report);
-    let allows = allow::read_all(keys.tables("allow", report), catalogue, today, report);
+    let (roles, allows) = (keys.tables("role", report), keys.tables("allow", report));
     let (at, identity::Identity { name, interfaces, addresses }) = (keys.at(), identity::read(keys, report));
+    let roles = role::read_all(roles, catalogue, enforcement, &interfaces, report);
+    let allows = allow::read_all(allows, catalogue, today, &interfaces, report);
     if name.is_none() {
         report.error(at.clone(), "this [[host]] has neither `file` nor `name`", "add name = \"iem\"");
     }

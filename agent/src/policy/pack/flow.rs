@@ -51,6 +51,9 @@ pub struct Flow {
     /// Other remote ends under a condition; the first that holds wins.
     #[serde(default)]
     pub instead: Vec<Instead>,
+    /// The network of the role by whose interfaces it begins, where the host file binds that network.
+    #[serde(default)]
+    pub network: Option<String>,
     /// When it is on.
     #[serde(default)]
     pub when: Condition,

@@ -80,6 +80,7 @@ pub const ROLE: &[Key] = &[
     may::<String>("excludes_because", TEXT),
     tables("option", OPTION),
     tables("peer", PEER),
+    tables("network", NETWORK),
     may::<Vec<String>>("controllers", TEXTS),
 ];
 
@@ -107,6 +108,9 @@ pub const PEER: &[Key] = &[
     may::<String>("port_option", "the name of a port option"),
 ];
 
+/// `[[role.network]]`.
+pub const NETWORK: &[Key] = &[must::<String>("name", TEXT), must::<String>("help", TEXT)];
+
 /// `[[flow]]`.
 pub const FLOW: &[Key] = &[
     must::<String>("id", TEXT),
@@ -122,6 +126,7 @@ pub const FLOW: &[Key] = &[
     may::<Vec<To>>("to", "a list of own, broadcast, multicast groups, or options that hold a group"),
     must::<Vec<PeerRef>>("peers", PEERS),
     may::<Vec<Instead>>("instead", "a list like [{ when = { … }, peers = [ … ] }]"),
+    may::<String>("network", "the name of a network of the role"),
     may::<Condition>("when", CONDITION),
     must::<String>("purpose", TEXT),
     Key {
@@ -173,13 +178,13 @@ fn reads<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> Result<(), Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::pack::{Flow, Never, OptionSpec, Pack, PeerSpec, Role};
+    use crate::policy::pack::{Flow, NetworkSpec, Never, OptionSpec, Pack, PeerSpec, Role};
 
     /// The fields that serde names when it meets one that it doesn't know.
     fn fields<T: DeserializeOwned>() -> Vec<String> {
         let error = toml::from_str::<T>("no_such_key = 1").err().unwrap().to_string();
-        let list = error.split("expected one of ").nth(1).unwrap_or_else(|| panic!("{error}"));
-        list.trim().split(", ").map(|name| name.trim_matches('`').to_owned()).collect()
+        let list = error.split(", expected ").nth(1).unwrap_or_else(|| panic!("{error}"));
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
 
     #[test]
@@ -189,6 +194,7 @@ mod tests {
         assert_eq!(names(ROLE), fields::<Role>());
         assert_eq!(names(OPTION), fields::<OptionSpec>());
         assert_eq!(names(PEER), fields::<PeerSpec>());
+        assert_eq!(names(NETWORK), fields::<NetworkSpec>());
         assert_eq!(names(FLOW), fields::<Flow>());
         assert_eq!(names(NEVER), fields::<Never>());
     }

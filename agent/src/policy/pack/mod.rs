@@ -18,7 +18,7 @@ pub use self::{
     flow::{Flow, PeerRef, Protocol, To},
     never::{Never, Scope},
     option::{OptionKind, OptionSpec, Options, Value},
-    role::{PeerSpec, Role},
+    role::{NetworkSpec, PeerSpec, Role},
 };
 use super::rule::Kind;
 

@@ -24,6 +24,9 @@ pub struct Role {
     /// The remote ends that its flows name.
     #[serde(default, rename = "peer")]
     pub peers: Vec<PeerSpec>,
+    /// Networks that the host may have interfaces of their own for.
+    #[serde(default, rename = "network")]
+    pub networks: Vec<NetworkSpec>,
     /// Kinds of controller that a `machines` entry of this role may name.
     #[serde(default)]
     pub controllers: Vec<String>,
@@ -48,11 +51,27 @@ pub struct PeerSpec {
     pub port_option: Option<String>,
 }
 
+/// A network of which a host file may say by which interfaces it is reached.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// What host files call it.
+    pub name: String,
+    /// Which one that is.
+    pub help: String,
+}
+
 impl Role {
     /// The option of this name.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&OptionSpec> {
         self.options.iter().find(|option| option.name == name)
+    }
+
+    /// The network of this name.
+    #[must_use]
+    pub fn network(&self, name: &str) -> Option<&NetworkSpec> {
+        self.networks.iter().find(|network| network.name == name)
     }
 
     /// The peer of this name.

@@ -128,6 +128,17 @@ impl<'p> Checks<'p> {
             self.port_option(role, peer.port_option.as_deref(), &at);
             self.path.pop();
         }
+        let mut networks = BTreeSet::new();
+        for (index, network) in role.networks.iter().enumerate() {
+            self.path.push(("network", index));
+            self.once(&mut networks, "name", &format!("{at}: network"), &network.name);
+            let begins = |flow: &Flow| flow.network.as_ref() == Some(&network.name);
+            if !self.pack.flows_of(&role.name).any(begins) {
+                let message = format!("{at}: no flow begins in network `{}`", network.name);
+                self.say("name", message, "name it in a flow, or leave it out");
+            }
+            self.path.pop();
+        }
     }
 
     fn repeated(&mut self, key: &'static str, what: &str, names: &'p [String]) {
@@ -194,6 +205,11 @@ impl<'p> Checks<'p> {
         }
         self.peers(role, &flow.peers, &at);
         self.port_option(role, flow.port_option.as_deref(), &at);
+        if let Some(name) = flow.network.as_ref().filter(|name| role.network(name).is_none()) {
+            let known: Vec<_> = role.networks.iter().map(|network| &network.name).collect();
+            let message = format!("{at}: role {} has no network `{name}`", role.name);
+            self.say("network", message, suggest(name, &known, "networks"));
+        }
         self.condition(role, &flow.when, &at);
         for (index, instead) in flow.instead.iter().enumerate() {
             self.path.push(("instead", index));

@@ -146,6 +146,7 @@ impl Scope<'_> {
             service,
             local,
             peers,
+            interfaces: self.used.interfaces.of(flow.network.as_deref()).to_vec(),
             control_port: flow.control_port,
             origin: self.origin(flow),
             why,

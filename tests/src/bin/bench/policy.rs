@@ -11,7 +11,7 @@ use anyhow::Result;
 use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
-    image::{FlowSlots, Image},
+    image::{Slots, Image},
     policy::{self, Catalogue},
 };
 
@@ -62,7 +62,7 @@ pub(crate) fn compile(text: &str) -> Result<(Image, Duration)> {
     let policy = policy::compile("bench.toml", text, &catalogue, date(2026, 11, 21));
     let policy = policy.map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let own: [IpNet; 2] = ["192.0.2.10/24".parse()?, "2001:db8:1::10/64".parse()?];
-    let image = Image::compile(&policy, &own, &mut FlowSlots::default(), TICKS_PER_SECOND)?;
+    let image = Image::compile(&policy, &own, &mut Slots::default(), TICKS_PER_SECOND)?;
     Ok((image, begun.elapsed()))
 }
 
