@@ -12,7 +12,10 @@ const TABLES: [(&str, &str); 6] = [
     ("`[enforcement]`", "[enforcement]\n"),
     ("`[baseline]`", "[baseline]\n"),
     ("`[state]`", "[state]\n"),
-    ("`[[role]]`", "[[role]]\npack = \"machinemetrics-edge\"\nrole = \"mm-edge\"\npeers = { dns_servers = [\"192.0.2.53\"] }\n"),
+    (
+        "`[[role]]`",
+        "[[role]]\npack = \"machinemetrics-edge\"\nrole = \"mm-edge\"\npeers = { dns_servers = [\"192.0.2.53\"] }\n",
+    ),
     (
         "`[[allow]]`",
         "[[allow]]\nid = \"S\"\ndirection = \"egress\"\nprotocol = \"tcp\"\nport = 1\npeers = \"any\"\nreason = \"r\"\n",
@@ -21,7 +24,9 @@ const TABLES: [(&str, &str); 6] = [
 
 fn try_compile(text: &str) -> Result<(), String> {
     let catalogue = Catalogue::built_in().unwrap();
-    compile("host.toml", text, &catalogue, date(2026, 11, 21)).map(drop).map_err(|report| report.render(false))
+    compile("host.toml", text, &catalogue, date(2026, 11, 21))
+        .map(drop)
+        .map_err(|report| report.render(false))
 }
 
 #[test]

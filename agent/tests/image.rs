@@ -11,7 +11,7 @@ use std::{
 use etherparse::{IpNumber, PacketBuilder};
 use ipnet::IpNet;
 use portreeve::{
-    image::{Slots, Image, ImageError, simulation::Simulation},
+    image::{Image, ImageError, Slots, simulation::Simulation},
     policy::{
         self, Catalogue, Policy, Rule,
         rule::{Kind, Local, Need, Origin, Peers, Ports, Service},

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use jiff::civil::date;
 use portreeve::{
-    image::{Slots, Image, simulation::Simulation},
+    image::{Image, Slots, simulation::Simulation},
     policy::{Catalogue, compile},
 };
 use portreeve_common::{Address, Direction, flow::FlowKey};

@@ -197,7 +197,10 @@ mod tests {
         assert!(Reason::ALL.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(Reason::ALL.iter().all(|reason| reason.index() < Reason::COUNT));
         assert_eq!(Reason::ALL.map(Reason::index)[10..14], [16, 17, 18, 19]);
-        assert_eq!((Reason::NoRule as u8, Reason::Internal as u8, Reason::WrongInterface as u8), (24, 30, 31));
+        assert_eq!(
+            (Reason::NoRule as u8, Reason::Internal as u8, Reason::WrongInterface as u8),
+            (24, 30, 31)
+        );
     }
 
     #[test]

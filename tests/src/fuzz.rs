@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::civil::{Date, date};
 use portreeve::{
     capture::Capture,
-    image::{Slots, Image, simulation::Simulation},
+    image::{Image, Slots, simulation::Simulation},
     policy::{self, Catalogue, Policy, pack::Pack},
 };
 use portreeve_common::{Direction, Reason, Sight, look, sight::Part};
@@ -111,8 +111,7 @@ pub fn answer(message: &[u8]) {
     let Some((choice, message)) = message.split_first() else { return };
     let Some((name, v4)) = ASKED.get(usize::from(*choice) % ASKED.len()) else { return };
     let Some(id) = message.first_chunk().copied().map(u16::from_be_bytes) else { return };
-    let image =
-        Image::compile(&NAMED, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND).expect("it fits");
+    let image = Image::compile(&NAMED, &PROTECTED, &mut Slots::default(), TICKS_PER_SECOND).expect("it fits");
     let simulation = Simulation::new(image);
     let ends = (("192.0.2.10", 50_000), ("192.0.2.53", 53));
     let end = |(address, port): (&str, u16)| (address.parse::<std::net::IpAddr>().expect("an address"), port);

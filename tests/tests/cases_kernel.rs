@@ -15,7 +15,7 @@ fn every_case_gets_its_verdict_by_tc() -> Result<()> {
 }
 
 fn judge_all(native: bool) -> Result<()> {
-    let cases = Loaded::new()?.judge_all([0], |traced, _, step, at| {
+    let cases = Loaded::new()?.judge_all(&[0], |traced, _, step, at| {
         let hook = Traced::hook(step.direction, native);
         Ok(traced.judge(&step.bytes, u32::try_from(step.bytes.len())?, hook, at)?.0)
     })?;

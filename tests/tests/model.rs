@@ -233,12 +233,8 @@ impl<'a> Pair<'a> {
     fn new(sites: &'a [Site; 2], protected: &'a [IpNet], native: bool) -> Result<Self> {
         // So many that no set is full of flows without connections: the model's tables have no sets.
         let limits = StateLimits { established: 1 << 20, ..StateLimits::default() };
-        let kernel = Traced::load_on(
-            &Tables::from(&sites[0].image),
-            [0x5eed, 0xcafe],
-            Sets::of(&limits),
-            ONLY_HERE,
-        )?;
+        let kernel =
+            Traced::load_on(&Tables::from(&sites[0].image), [0x5eed, 0xcafe], Sets::of(&limits), ONLY_HERE)?;
         let model = Model::new(&sites[0].policy, protected, ADOPTION);
         Ok(Self { sites, protected, native, generation: 1, kernel, model })
     }

@@ -73,10 +73,13 @@ impl Plant {
 
     /// Packets that an interface dropped because the flow is bound to the other one.
     fn elsewhere(&self, interface: &str, direction: &str) -> Result<u64> {
-        let drops: serde_json::Value = serde_json::from_str(&self.agent.command(["drops", "--json"])?.stdout)?;
+        let drops: serde_json::Value =
+            serde_json::from_str(&self.agent.command(["drops", "--json"])?.stdout)?;
         let rows = drops["reasons"].as_array().context("no reasons")?;
         let row = rows.iter().find(|row| {
-            row["interface"] == interface && row["direction"] == direction && row["reason"] == "wrong-interface"
+            row["interface"] == interface
+                && row["direction"] == direction
+                && row["reason"] == "wrong-interface"
         });
         Ok(row.and_then(|row| row["packets"].as_u64()).unwrap_or(0))
     }
@@ -96,7 +99,10 @@ fn each_network_has_its_own_flows() -> Result<()> {
 
     // The way to the machine's address leads to the office now: a cable in the wrong place, or worse.
     plant.edge.run(["ip", "route", "add", "203.0.113.31/32", "dev", COMPANY])?.ok()?;
-    ensure!(!plant.reaches(&plant.edge, "203.0.113.31", FOCAS)?, "the machine's port by the company's network");
+    ensure!(
+        !plant.reaches(&plant.edge, "203.0.113.31", FOCAS)?,
+        "the machine's port by the company's network"
+    );
     ensure!(plant.elsewhere(COMPANY, "egress")? >= 1, "counted where it would have left");
     assert_eq!(plant.elsewhere(MACHINES, "ingress")? + plant.elsewhere(MACHINES, "egress")?, 0);
     Ok(())

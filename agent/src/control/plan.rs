@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     datapath::{interface, state::Established},
-    image::{Slots, Image, simulation::Simulation},
+    image::{Image, Slots, simulation::Simulation},
     instance::Instance,
     policy::{self, Catalogue, Policy, Rule, Stage, Stages},
 };

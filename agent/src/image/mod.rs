@@ -10,8 +10,8 @@ mod names;
 mod peers;
 mod table;
 
-mod settings;
 mod places;
+mod settings;
 mod slots;
 
 pub mod simulation;
@@ -30,16 +30,16 @@ use portreeve_common::{
 
 pub use self::names::NamesError;
 pub(crate) use self::service::{closed, is_meant, known_addresses};
-pub use self::{
-    places::{InterfaceSlots, Slots},
-    slots::FlowSlots,
-};
 use self::{
     clauses::{Clauses, Manner, by_manner},
     names::{Named, Names},
     observed::{Observed, Slotted},
     peers::Sets,
     service::{Known, Needs},
+};
+pub use self::{
+    places::{InterfaceSlots, Slots},
+    slots::FlowSlots,
 };
 use crate::policy::{
     Policy,
@@ -175,7 +175,9 @@ pub enum ImageError {
         peers: usize,
     },
     /// More than have places in the counters.
-    #[error("more than {MAX_INTERFACES} interfaces were covered or named: `portreeve detach` forgets those that are gone")]
+    #[error(
+        "more than {MAX_INTERFACES} interfaces were covered or named: `portreeve detach` forgets those that are gone"
+    )]
     Interfaces,
     /// A longer list than the settings hold.
     #[error("`ethertypes` lists {listed}, more than {MAX_ETHERTYPES}")]
@@ -199,7 +201,8 @@ impl Image {
     ) -> Result<Self, ImageError> {
         let observed = Observed::of(policy);
         let named = policy.rules.iter().map(|rule| rule.flow.as_str());
-        let mut ids = slots.flows.assign(named.chain(observed.flows.iter().map(|(_, flow)| flow.as_str())))?;
+        let mut ids =
+            slots.flows.assign(named.chain(observed.flows.iter().map(|(_, flow)| flow.as_str())))?;
         let observed_ids = ids.split_off(policy.rules.len());
         let needs = Needs::gather(&policy.rules, &policy.host.names);
         let deferred = Deferred::of(policy);

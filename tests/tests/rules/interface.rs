@@ -89,7 +89,9 @@ fn a_whole_role_may_be() {
     let report = || outbound(frame().from("192.0.2.10").to("224.0.0.22").igmp(0x22));
     let query = || inbound(frame().from("192.0.2.1").to("224.0.0.1").igmp(0x11));
     let cast = || inbound(frame().from("192.0.2.60:8001").to("255.255.255.255:8001").udp());
-    let on = |name: &str| PLANT.replace("role = \"edge\"\n", &format!("role = \"edge\"\ninterfaces = [\"{name}\"]\n"));
+    let on = |name: &str| {
+        PLANT.replace("role = \"edge\"\n", &format!("role = \"edge\"\ninterfaces = [\"{name}\"]\n"))
+    };
     judged(
         &on("eth0"),
         vec![(report(), "baseline P-REPORT"), (query(), "baseline P-QUERY"), (cast(), "rule P-CAST")],

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{CliResult, FAILED, Global, output};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
-    image::{Deferred, Slots, Image},
+    image::{Deferred, Image, Slots},
     policy::{self, Policy},
 };
 

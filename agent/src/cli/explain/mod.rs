@@ -21,7 +21,7 @@ pub use self::packet::PacketError;
 use self::{nearest::Nearest, packet::Packet};
 use super::{CliResult, FAILED, Global, output, protected::protected};
 use crate::{
-    image::{Slots, Image, simulation::Simulation},
+    image::{Image, Slots, simulation::Simulation},
     policy::{self, Policy, Rule, rule::Origin},
 };
 
@@ -143,7 +143,10 @@ fn explain<'p>(packet: &Packet, policy: &'p Policy, simulation: &Simulation) -> 
     let rule = passed_by.and_then(|flow| nearest::passes_by(packet, policy, &flow.flow));
     let observed = passed_by.filter(|_| decision.is_observed()).map(|flow| flow.role.clone());
     let by_policy = observed.is_some()
-        || matches!(reason, Reason::NoRule | Reason::WrongPeer | Reason::WrongInterface | Reason::NoState | Reason::Protocol);
+        || matches!(
+            reason,
+            Reason::NoRule | Reason::WrongPeer | Reason::WrongInterface | Reason::NoState | Reason::Protocol
+        );
     let nearest = by_policy.then(|| nearest::nearest(packet, policy, image, decision.rule())).flatten();
     Explained {
         direction: packet.direction.name(),

@@ -227,7 +227,15 @@ mod tests {
 
     fn packet(direction: Direction, number: u8, local: &str, remote: &str, ports: (u16, u16)) -> Packet {
         let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
-        Packet { direction, protocol: number, local, remote, source_port: ports.0, port: ports.1, interface: None }
+        Packet {
+            direction,
+            protocol: number,
+            local,
+            remote,
+            source_port: ports.0,
+            port: ports.1,
+            interface: None,
+        }
     }
 
     #[test]

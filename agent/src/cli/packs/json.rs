@@ -6,7 +6,8 @@ use super::{from, peer_words, service};
 use crate::policy::{
     catalogue::Entry,
     pack::{
-        Flow, NetworkSpec, Never, OptionKind, OptionSpec, Pack, Protocol, Role, Scope, flow::Instead, option::DefaultWhen,
+        Flow, NetworkSpec, Never, OptionKind, OptionSpec, Pack, Protocol, Role, Scope, flow::Instead,
+        option::DefaultWhen,
     },
     rule::{Kind, Need},
 };

@@ -22,7 +22,7 @@ use super::{CliError, CliResult, FAILED, Global, output, protected::protected};
 use crate::{
     capture::{Capture, Frame},
     datapath::object::Sets,
-    image::{Slots, Image},
+    image::{Image, Slots},
     policy::{self, Policy},
 };
 

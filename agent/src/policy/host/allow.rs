@@ -102,13 +102,7 @@ impl Ids<'_> {
 }
 
 /// Everything but the id and the position.
-fn read(
-    mut keys: Keys<'_>,
-    at: Span,
-    today: Date,
-    covered: &[String],
-    report: &mut Report,
-) -> Option<Allow> {
+fn read(mut keys: Keys<'_>, at: Span, today: Date, covered: &[String], report: &mut Report) -> Option<Allow> {
     let direction = keys.require("direction", "add direction = \"ingress\" or \"egress\"", report);
     let protocol = keys.require("protocol", PROTOCOLS, report);
     let port = keys.take("port");

@@ -23,7 +23,8 @@ pub(super) struct Identity {
 
 pub(super) fn read(mut keys: Keys<'_>, report: &mut Report) -> Identity {
     let name = keys.take("name").and_then(|value| host_name(value, report));
-    let interfaces = keys.take("interfaces").map(|value| interfaces(value, INTERFACES, report)).unwrap_or_default();
+    let interfaces =
+        keys.take("interfaces").map(|value| interfaces(value, INTERFACES, report)).unwrap_or_default();
     let addresses = keys.take("addresses").map(|value| addresses("addresses", value, report));
     keys.finish(report);
     Identity { name, interfaces, addresses: addresses.unwrap_or_default() }

@@ -225,7 +225,8 @@ fn sections(table: &DeTable<'_>, catalogue: &Catalogue, today: Date, report: &mu
         keys.table("baseline", report).map(|keys| settings::baseline(keys, report)).unwrap_or_default();
     let state = keys.table("state", report).map(|keys| settings::state(keys, report)).unwrap_or_default();
     let names = keys.table("names", report).map(|keys| identity::names(keys, report)).unwrap_or_default();
-    let roles = role::read_all(keys.tables("role", report), catalogue, enforcement, &identity.interfaces, report);
+    let roles =
+        role::read_all(keys.tables("role", report), catalogue, enforcement, &identity.interfaces, report);
     let allows =
         allow::read_all(keys.tables("allow", report), catalogue, today, &identity.interfaces, report);
     keys.finish(report);

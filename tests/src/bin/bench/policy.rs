@@ -11,7 +11,7 @@ use anyhow::Result;
 use ipnet::IpNet;
 use jiff::civil::date;
 use portreeve::{
-    image::{Slots, Image},
+    image::{Image, Slots},
     policy::{self, Catalogue},
 };
 
