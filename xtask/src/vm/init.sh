@@ -9,6 +9,7 @@ mount -t devtmpfs dev /dev
 mount -t bpf bpf /sys/fs/bpf
 ulimit -l unlimited
 code=0
+echo # behind what the firmware has left on the line
 echo "vm: kernel $(uname -r)"
 uname -v
 for module in @MODULES@; do insmod /modules/$module.ko || code=1; done
