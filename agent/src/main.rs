@@ -4,12 +4,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use portreeve::cli::{
-    Cli, Command, apply, check, completions, confirm, drift, drops, explain, flows, man, modes, output,
+    self, Cli, Command, apply, check, completions, confirm, drift, drops, explain, flows, man, modes, output,
     packs, plan, preflight, replay, rules, run, status, top,
 };
 
 fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // What is wrong with the words themselves is not known to be one command's: only whether programs read it.
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            output::show_failure(error.render().to_string().trim_end(), None, true);
+            return ExitCode::from(cli::FAILED);
+        }
+        Err(error) => error.exit(),
+    };
     let json = command.is_json();
     let result = match command {
         Command::Packs(args) => packs::run(&global, &args),

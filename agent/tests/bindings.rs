@@ -105,7 +105,9 @@ fn commands_show_where_a_flow_may_begin() {
     let (code, text) = say(&["explain", host, packet]);
     assert!(code == Some(0) && text.contains("only on  enp3s0"), "{text}");
     assert_eq!(say(&["explain", host, packet, "--interface", "enp3s0"]).0, Some(0));
-    for other in ["enp2s0", "nothing"] {
+    let (code, text) = say(&["explain", host, packet, "--interface", "enp4s0"]);
+    assert!(code == Some(2) && text.is_empty(), "{text}");
+    for other in ["enp2s0", "enp3s1"] {
         let (code, text) = say(&["explain", host, packet, "--interface", other]);
         let all = ["drop (wrong-interface)", "nearest  SITE", "it begins on enp3s0 only"];
         assert!(code == Some(1) && all.iter().all(|part| text.contains(part)), "{text}");

@@ -4,6 +4,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use clap::CommandFactory as _;
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -34,6 +35,7 @@ fn errors_are_json_where_json_is_read() {
         (["explain", "line4-edge.toml", "sideways", "--json"].as_slice(), "is not a packet"),
         (&["packs", "none", "--json"], "unknown pack `none`"),
         (&["replay", "line4-edge.toml", "none.pcap", "--simulate", "--json"], "none.pcap"),
+        (&["check", "--json"], "HOST.toml"),
         (&["status", "--json", "--instance", "nobody", "--state-dir", "/nonexistent"], ""),
     ] {
         let (code, stdout, stderr) = run(arguments);
@@ -65,10 +67,14 @@ fn every_command_has_a_manual_page() {
     assert_eq!(run(&["man", "--out", out.to_str().unwrap()]).0, Some(0));
     let page = |name: &str| fs::read_to_string(out.join(name)).unwrap();
     assert!(page("portreeve.1").contains("Exit codes"));
-    for command in
-        ["check", "rules", "explain", "replay", "status", "flows", "drops", "drift", "top", "enforce"]
-    {
-        assert!(page(&format!("portreeve-{command}.1")).contains("NAME"), "{command}");
+    let (_, completions, _) = run(&["completions", "bash"]);
+    for command in portreeve::cli::Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let page = page(&format!("portreeve-{name}.1"));
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(page.contains(&format!("\\-\\-{}", flag.replace('-', "\\-"))), "{name} --{flag}");
+            assert!(completions.contains(&format!("--{flag}")), "{name} --{flag}");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! One way in which a service may be used that looks at more than the peer: at a group, a source port, a control flow.
+//! One way in which a service may be used that looks at more than the peer: at a group, a source port, a control flow, the
+//! interface.
 
 use crate::{Address, class::Class, counter::MAX_INTERFACES};
 

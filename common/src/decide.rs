@@ -35,8 +35,8 @@ use crate::{
 ///
 /// The reason in bits 16 to 23, the rule in bits 0 to 15, bit 24 where there is a rule, and within the core bit 25
 /// where the packet goes to many hosts. An open question, see `asks`, has a reason of its own number and the
-/// first clause in place of the rule; bit 26 says who begins the flow. Bit 27: the packet passes because its role is only
-/// observed. Bit 28 asks for the peer's names, see [`among`].
+/// first clause in place of the rule; bit 26 says who begins the flow, bit 29 that it lives. Bit 27: the packet passes
+/// because its role is only observed. Bit 28 asks for the peer's names, see [`among`].
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decision(u32);
@@ -47,6 +47,7 @@ impl Decision {
     const EGRESS: u32 = 1 << 26;
     const OBSERVED: u32 = 1 << 27;
     const NAMES: u32 = 1 << 28;
+    const LIVES: u32 = 1 << 29;
     /// No reason's number, and no pass.
     const QUESTION: u32 = Reason::COUNT;
 
@@ -122,24 +123,26 @@ impl Decision {
         self.0 & Self::OBSERVED != 0
     }
 
-    /// A question in place of a verdict: what do the clauses from `first` on say of a flow that begins in `began`?
+    /// A question in place of a verdict: what do the clauses from `first` on say of a flow that begins in `began`, or
+    /// `lives` since it did?
     #[inline(always)]
-    const fn asks(first: u16, began: Direction) -> Self {
+    const fn asks(first: u16, began: Direction, lives: bool) -> Self {
         let egress = match began {
             Direction::Ingress => 0,
             Direction::Egress => Self::EGRESS,
         };
-        Self(egress | Self::QUESTION << 16 | first as u32)
+        let lives = if lives { Self::LIVES } else { 0 };
+        Self(lives | egress | Self::QUESTION << 16 | first as u32)
     }
 
     /// The question, where it is one.
     #[inline(always)]
-    const fn question(self) -> Option<(u16, Direction)> {
+    const fn question(self) -> Option<(u16, Direction, bool)> {
         if self.number() as u32 != Self::QUESTION {
             return None;
         }
         let began = if self.0 & Self::EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
-        Some((self.id(), began))
+        Some((self.id(), began, self.0 & Self::LIVES != 0))
     }
 
     /// Whether it is for a packet to many; and the verdict without that mark.
@@ -207,8 +210,8 @@ const MAX_QUESTIONS: usize = 2;
 
 /// Judges a packet by what was seen of it.
 ///
-/// DHCP is seen to before, and what clauses say is asked for between two judgements, not within one: in the kernel, functions that call functions
-/// would need more stack than there is.
+/// DHCP is seen to before, and what clauses say is asked for between two judgements, not within one: in the kernel,
+/// functions that call functions would need more stack than there is.
 #[inline(always)]
 pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) -> Decision {
     if matches!(sight.part, Part::Dhcp) && tables.leases(sight, direction) {
@@ -216,8 +219,8 @@ pub fn decide<T: Tables>(sight: &mut Sight, direction: Direction, tables: &T) ->
     }
     let mut decision = tables.judge(sight, direction);
     for _ in 0..MAX_QUESTIONS {
-        let Some((first, began)) = decision.question() else { break };
-        let answer = tables.particular(first, &sight.headers.key, began);
+        let Some((first, began, lives)) = decision.question() else { break };
+        let answer = tables.particular(first, &sight.headers.key, began, lives);
         sight.answer(began, answer);
         decision = tables.judge(sight, direction);
     }

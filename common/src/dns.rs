@@ -30,7 +30,9 @@ pub const MAX_MESSAGE: usize = 2_048;
 /// Bytes in front of the question.
 const HEADER: u32 = 12;
 /// An address lives at least as long, in seconds: clients keep what they resolved for a while.
-const SHORTEST_LIFE: u32 = 60;
+pub const SHORTEST_LIFE: u32 = 60;
+/// And at most as long: what a resolver is wrong about, or somebody in its place, is not believed for ever.
+pub const LONGEST_LIFE: u32 = 86_400;
 /// Class IN.
 const INTERNET: u16 = 1;
 
@@ -116,8 +118,9 @@ pub trait Learning {
     /// The pattern of the generation in force that a name belongs to: the longest.
     fn wanted(&self, key: &NameKey) -> NameId;
 
-    /// A question is on its way.
-    fn remember(&self, key: &QueryKey, query: Query);
+    /// A question is on its way. Those for wanted names are kept apart: who asks for thousands of others must not push
+    /// them out.
+    fn remember(&self, key: &QueryKey, query: Query, wanted: bool);
 
     /// A question that was not answered yet.
     fn outstanding(&self, key: &QueryKey) -> Option<Query>;
@@ -169,6 +172,20 @@ pub trait Learning {
         Self: Sized,
     {
         record(dns, self)
+    }
+}
+
+/// How long an address lives, in seconds, that was answered with this lifetime.
+#[inline(always)]
+#[must_use]
+pub const fn life(told: u32) -> u32 {
+    // A lifetime with its highest bit set is none (RFC 2181, section 8).
+    if told < SHORTEST_LIFE || told >> 31 != 0 {
+        SHORTEST_LIFE
+    } else if told > LONGEST_LIFE {
+        LONGEST_LIFE
+    } else {
+        told
     }
 }
 

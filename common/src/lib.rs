@@ -34,7 +34,7 @@ pub mod table;
 pub mod trace;
 
 mod address;
-mod hash;
+pub mod hash;
 pub mod number;
 
 pub use address::Address;

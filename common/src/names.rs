@@ -1,6 +1,11 @@
 //! Domain names as peers: their numbers, the key by which a name finds its pattern, and the addresses learned for it.
 
-use crate::{Address, class::PeerKey, hash::MULTIPLIERS, table::bpf_spin_lock};
+use crate::{
+    Address,
+    class::PeerKey,
+    hash::{FNV_BASIS, MULTIPLIERS, fnv1a},
+    table::bpf_spin_lock,
+};
 
 /// Bytes of a name as text, without the root's dot (RFC 1035, section 2.3.4).
 pub const MAX_NAME: usize = 253;
@@ -13,6 +18,8 @@ pub const LEARNED_SETS: u32 = 1 << 11;
 pub const LEARNED_WAYS: usize = 8;
 /// Addresses that are remembered of one name; the oldest gives way.
 pub const ADDRESSES_PER_NAME: usize = 64;
+/// Names and wildcards of a policy.
+pub const MAX_NAMES: u32 = 1 << 11;
 /// A length that no prefix has: the peer is a name.
 const NAMED: u8 = 0xff;
 
@@ -29,12 +36,7 @@ impl NameId {
     /// compiler refuses those that do.
     #[must_use]
     pub const fn of(pattern: &str) -> Self {
-        let (bytes, mut hash, mut at) = (pattern.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
-        while at < bytes.len() {
-            hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
-            at += 1;
-        }
-        Self(hash | 1)
+        Self(fnv1a(FNV_BASIS, pattern.as_bytes()) | 1)
     }
 
     /// As it lies in the maps.
@@ -236,10 +238,16 @@ impl Default for Addresses {
 impl Addresses {
     /// Puts one in; the one that gives way for it.
     pub fn push(&mut self, address: Address) -> Option<Address> {
+        // One that comes again is the newest, and not the oldest too.
+        for old in &mut self.all {
+            if *old == address {
+                *old = Address::UNSPECIFIED;
+            }
+        }
         let place = self.count as usize & (ADDRESSES_PER_NAME - 1);
         self.count = self.count.wrapping_add(1);
         let old = core::mem::replace(&mut self.all[place], address);
-        (old != Address::UNSPECIFIED && old != address).then_some(old)
+        (old != Address::UNSPECIFIED).then_some(old)
     }
 }
 
@@ -331,6 +339,10 @@ mod tests {
             assert_eq!(ring.push(address(n)), None);
         }
         assert_eq!(ring.push(address(99)), Some(address(0)));
+        // Resolved again after it was forgotten: it does not give way for its own sake, nor is it the oldest then.
+        assert_eq!(ring.push(address(2)), Some(address(1)));
+        assert_eq!(ring.push(address(98)), None);
+        assert_eq!(ring.push(address(97)), Some(address(3)));
     }
 
     #[test]

@@ -89,13 +89,13 @@ pub trait Tables {
     /// A clause.
     fn clause(&self, index: u32) -> Option<&Clause>;
 
-    /// The verdict of the clauses from `first` on, on a flow that begins in `began`. In the kernel this is a function
-    /// of its own.
-    fn particular(&self, first: u16, key: &FlowKey, began: Direction) -> Decision
+    /// The verdict of the clauses from `first` on, on a flow that begins in `began`, or lives since it did. In the kernel
+    /// this is a function of its own.
+    fn particular(&self, first: u16, key: &FlowKey, began: Direction, lives: bool) -> Decision
     where
         Self: Sized,
     {
-        decide::particular(first, key, began, self)
+        decide::particular(first, key, began, lives, self)
     }
 
     /// Whether a control flow to `port` lives beside a data connection that begins in `began`. In the kernel this is a

@@ -24,7 +24,7 @@ use portreeve_common::{
     decide::Control,
     dns::{Dns, Hint, Outcome, Query, QueryKey},
     flow::FlowKey,
-    names::{Addresses, KEY_BYTES, LEARNED_SETS, LearnedSet, Order},
+    names::{Addresses, KEY_BYTES, LEARNED_SETS, LearnedSet, MAX_NAMES, Order},
     settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
     tables::{FragmentKey, FragmentState},
@@ -53,11 +53,12 @@ const CONTROLLED: u32 = 1_024;
 /// Datagrams in fragments that are followed at once.
 const FRAGMENTED: u32 = 4_096;
 /// Names and wildcards of both halves.
-const NAMED: u32 = 4_096;
-/// Questions to resolvers that wait for their answer.
+const NAMED: u32 = HALVES * MAX_NAMES;
+/// Questions to resolvers that wait for their answer: for names of the policy, and for others.
 const ASKED: u32 = 4_096;
+const ASKED_BESIDE: u32 = 1_024;
 /// Names whose addresses are bounded.
-const BOUNDED: u32 = 1_024;
+const BOUNDED: u32 = MAX_NAMES;
 /// Addresses of which the name that was asked for is told.
 const TOLD: u32 = 2_048;
 /// Names that wait for the agent to ask.
@@ -112,6 +113,8 @@ pub(crate) static CONTROLS: LruHashMap<FlowKey, Control> = LruHashMap::with_max_
 pub(crate) static NAMES: LpmTrie<[u8; KEY_BYTES], u64> = LpmTrie::with_max_entries(NAMED, 0);
 #[map]
 pub(crate) static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(ASKED, 0);
+#[map]
+pub(crate) static OTHERS: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(ASKED_BESIDE, 0);
 #[btf_map]
 pub(crate) static LEARNED: BtfArray<LearnedSet, { LEARNED_SETS as usize }> = BtfArray::new();
 #[map]

@@ -56,21 +56,26 @@ impl Learning for KernelNames {
     }
 
     #[inline(always)]
-    fn remember(&self, key: &QueryKey, query: Query) {
+    fn remember(&self, key: &QueryKey, query: Query, wanted: bool) {
+        let map = if wanted { &maps::QUERIES } else { &maps::OTHERS };
         // A refusal leaves the answer without its question: it is counted as unasked.
-        let _unremembered = maps::QUERIES.insert(key, &query, 0);
+        let _unremembered = map.insert(key, &query, 0);
     }
 
     #[inline(always)]
     fn outstanding(&self, key: &QueryKey) -> Option<Query> {
         // SAFETY: the value is copied at once; one that is replaced meanwhile is another question.
-        unsafe { maps::QUERIES.get(key) }.copied()
+        let wanted = unsafe { maps::QUERIES.get(key) };
+        // SAFETY: as above.
+        wanted.or_else(|| unsafe { maps::OTHERS.get(key) }).copied()
     }
 
     #[inline(always)]
     fn forget(&self, key: &QueryKey) {
         // Another CPU may have forgotten it already.
         let _gone = maps::QUERIES.remove(key);
+        // As above; it is in one of them.
+        let _gone = maps::OTHERS.remove(key);
     }
 
     #[inline(always)]
@@ -302,17 +307,27 @@ extern "C" fn portreeve_bound(address: *const Address, id: u64) -> u32 {
     // SAFETY: the verifier lets only memory of this size or null through.
     let address = unsafe { &*address };
     let Some(ring) = ring_of(id) else { return 0 };
+    // SAFETY: a place inside the value that `ring` points to.
+    let all = unsafe { &raw mut (*ring).all }.cast::<Address>();
+    // One that comes again is the newest, and not the oldest too.
+    for at in 0..ADDRESSES_PER_NAME {
+        // SAFETY: one of the ring's places.
+        let place = unsafe { &mut *all.add(at) };
+        if *place == *address {
+            *place = Address::UNSPECIFIED;
+        }
+    }
     // SAFETY: a value of a map that is not freed while a program runs.
     let at = unsafe { (*ring).count } as usize & (ADDRESSES_PER_NAME - 1);
     // SAFETY: as above.
     unsafe { (*ring).count += 1 };
     // SAFETY: the mask keeps it below their number.
-    let place = unsafe { (&raw mut (*ring).all).cast::<Address>().add(at) };
+    let place = unsafe { all.add(at) };
     // SAFETY: as above.
     let oldest = unsafe { *place };
     // SAFETY: as above.
     unsafe { *place = *address };
-    if oldest != Address::UNSPECIFIED && oldest != *address {
+    if oldest != Address::UNSPECIFIED {
         forget(&oldest, id);
     }
     0

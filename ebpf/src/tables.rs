@@ -169,9 +169,10 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn particular(&self, first: u16, key: &FlowKey, began: Direction) -> Decision {
+    fn particular(&self, first: u16, key: &FlowKey, began: Direction, lives: bool) -> Decision {
         let of = u32::from(self.generation()) << 16 | u32::from(first);
-        Decision::from_word(portreeve_particular(of, began.index(), key, self.now()))
+        let how = began.index() | if lives { LIVES } else { 0 };
+        Decision::from_word(portreeve_particular(of, how, key, self.now()))
     }
 
     #[inline(always)]
@@ -349,16 +350,17 @@ extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u3
     decide::protects(&address, &tables).into()
 }
 
-/// As above. `of`: the generation in the upper half, the first clause in the lower.
+/// As above. `of`: the generation in the upper half, the first clause in the lower; `how`: who begins, and [`LIVES`].
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_particular(of: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
+extern "C" fn portreeve_particular(of: u32, how: u32, key: *const FlowKey, now: u64) -> u32 {
     if key.is_null() {
         return INTERNAL.word();
     }
     // SAFETY: the verifier lets only memory of a key's size or null through.
     let key = unsafe { &*key };
-    decide::particular(of as u16, key, direction(began), &KernelTables::at(of >> 16, now)).word()
+    let (began, lives) = (direction(how & !LIVES), how & LIVES != 0);
+    decide::particular(of as u16, key, began, lives, &KernelTables::at(of >> 16, now)).word()
 }
 
 /// As above. `of`: the generation in the upper half, the control port in the lower.

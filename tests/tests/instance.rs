@@ -77,6 +77,15 @@ fn metrics_agree_with_drops() -> Result<()> {
     })?;
     let (drops, metrics) = read.context("no reading")?;
     assert!(metrics.contains("port=\"other\""), "200 ports have series of their own");
+    let page = include_str!("../../docs/metrics.md");
+    for name in metrics.lines().filter_map(|line| line.split(['{', ' ']).next()) {
+        assert!(
+            !name.starts_with("portreeve_") || page.contains(&format!("`{name}`")),
+            "{name} is in no page"
+        );
+    }
+    let unused = "portreeve_dropped_packets_total{direction=\"ingress\",protocol=\"tcp\",port=\"443\"} ";
+    assert!(metrics.contains(unused), "a documented port has its series before it has drops:\n{metrics}");
     for direction in ["ingress", "egress"] {
         for protocol in ["tcp", "udp"] {
             let here = |row: &&Value| row["direction"] == direction && row["protocol"] == protocol;

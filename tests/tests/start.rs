@@ -69,6 +69,31 @@ fn a_first_start_takes_the_host_file_before_the_network() -> Result<()> {
     Ok(())
 }
 
+/// Drivers may be later than the service. Nothing of the interface's traffic is let through until it is covered.
+#[test]
+fn interfaces_that_come_later_are_covered_when_they_come() -> Result<()> {
+    let gateway = Gateway::build("tc", TRAFFIC)?;
+    let host = gateway.enforcing(&[A])?;
+    gateway.apply(&host, &[])?.ok()?;
+    gateway.edge.unplug(INTERFACE)?;
+    fs::remove_dir_all(gateway.agent.pins())?;
+    let mistyped = gateway.agent.command(["run", "--metrics", "off", "--host", &host.to_string_lossy()])?;
+    ensure!(mistyped.code == Some(2) && mistyped.stderr.contains(INTERFACE), "{mistyped}");
+
+    let mut daemon = service(&gateway, &host)?;
+    ensure!(daemon.log()?.contains("is covered when it comes"), "{}", daemon.log()?);
+    gateway.edge.plug(INTERFACE)?;
+    time_until("it is covered", PATIENCE, || Ok(gateway.states()? == gateway.enforcing_states()))
+        .with_context(|| daemon.log().unwrap_or_default())?;
+    gateway.edge.run(["ip", "address", "add", "192.0.2.10/24", "dev", INTERFACE])?.ok()?;
+    gateway.edge.run(["ip", "link", "set", INTERFACE, "up"])?.ok()?;
+    time_until("the operator gets in", PATIENCE, || gateway.reaches(&gateway.operator, A))?;
+    assert_eq!(gateway.open()?, [A]);
+    assert!(!gateway.reaches(&gateway.intruder, A)?);
+    daemon.stop(PATIENCE)?;
+    Ok(())
+}
+
 #[test]
 fn the_last_good_policy_comes_before_a_host_file_that_nobody_applied() -> Result<()> {
     let gateway = Gateway::build("tc", TRAFFIC)?;

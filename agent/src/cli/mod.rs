@@ -53,7 +53,8 @@ Exit codes:
   1  done, and there is something to see: `explain` dropped the packet,
      `drift` found some, `status` found an interface not as it should be
   2  not done: the command line or the host file is wrong, or something
-     could not be read; `check` found errors
+     could not be read; `check` and `packs --lint` found errors,
+     `preflight` a refusal
   3  not done: `run` has neither a last good policy nor a host file that it
      can use
 
@@ -237,6 +238,14 @@ pub enum CliError {
     /// A frame that nobody judged.
     #[error(transparent)]
     Judge(#[from] JudgeError),
+    /// It can't be one of the host's.
+    #[error("`{name}` is not among the interfaces of [host]: it has {known}")]
+    Interface {
+        /// As it was typed.
+        name: String,
+        /// Those of the host file.
+        known: String,
+    },
     /// The kernel takes programs from root only.
     #[error("only root can have the kernel judge a capture; --simulate judges it in user space")]
     ReplayNeedsRoot,

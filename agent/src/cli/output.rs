@@ -38,10 +38,19 @@ pub enum OutputError {
 /// # Errors
 /// Standard output can't be written.
 pub fn print(text: &str) -> Result<(), OutputError> {
+    print_while_read(text).map(drop)
+}
+
+/// Prints a text; `false` once the reader has seen enough.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_while_read(text: &str) -> Result<bool, OutputError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(true),
     }
 }
 

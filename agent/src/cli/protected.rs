@@ -1,12 +1,14 @@
-//! The host's own addresses, each with the prefix length of its interface.
+//! The host's own addresses and interfaces where no instance has to be there.
 
-use std::{net::IpAddr, path::Path};
-
-use globset::Glob;
 use ipnet::IpNet;
-use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
+use portreeve_common::clause::{ANY_INTERFACE, Interfaces};
 
-use crate::policy::HostFile;
+use super::CliError;
+use crate::{
+    datapath::{DatapathError, interface},
+    image::Slots,
+    policy::{HostFile, host::is_covered},
+};
 
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]
@@ -18,73 +20,26 @@ pub enum ProtectedError {
     Unknown,
     /// The kernel doesn't list them.
     #[error("cannot list this machine's addresses")]
-    Listing(#[from] nix::Error),
+    Listing(#[from] DatapathError),
 }
 
-/// The addresses in the host file, else those of the interfaces that it names.
-///
-/// An address of the host file that this machine carries has its prefix length from there, any other has none.
+/// The addresses that `run` would protect, see [`interface::protected`].
 ///
 /// # Errors
 /// There are no such addresses.
 pub fn protected(host: &HostFile) -> Result<Vec<IpNet>, ProtectedError> {
-    let carried = interfaces()?;
-    if host.addresses.is_empty() {
-        let named = carried.into_iter().filter(|(name, _)| is_protected(name, &host.interfaces));
-        let nets: Vec<IpNet> = named.map(|(_, net)| net).collect();
-        return if nets.is_empty() { Err(ProtectedError::Unknown) } else { Ok(nets) };
-    }
-    let net = |address: &IpAddr| {
-        let here = carried.iter().find(|(_, net)| net.addr() == *address);
-        here.map_or_else(|| IpNet::from(*address), |(_, net)| *net)
-    };
-    Ok(host.addresses.iter().map(net).collect())
+    let nets = interface::protected(&host.addresses, &interface::chosen(&host.interfaces)?)?;
+    if nets.is_empty() { Err(ProtectedError::Unknown) } else { Ok(nets) }
 }
 
-/// Every address of this machine, with the name of its interface.
-fn interfaces() -> Result<Vec<(String, IpNet)>, nix::Error> {
-    let listed = getifaddrs()?.filter_map(|entry| {
-        let address = address(entry.address.as_ref()?)?;
-        let length = entry.netmask.as_ref().and_then(address_length);
-        Some((entry.interface_name, IpNet::new(address, length?).ok()?))
-    });
-    Ok(listed.collect())
-}
-
-fn address(storage: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
-    v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
-}
-
-fn address_length(mask: &SockaddrStorage) -> Option<u8> {
-    ipnet::ip_mask_to_prefix(address(mask)?).ok()
-}
-
-/// Named exactly; or physical, and matched by a glob or by an empty list.
-fn is_protected(interface: &str, named: &[String]) -> bool {
-    let matches =
-        |glob: &String| Glob::new(glob).is_ok_and(|glob| glob.compile_matcher().is_match(interface));
-    if named.iter().any(|name| name == interface) {
-        return true;
-    }
-    let physical = Path::new("/sys/class/net").join(interface).join("device").exists();
-    physical && (named.is_empty() || named.iter().any(matches))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_interface_is_named_or_physical() {
-        assert!(is_protected("lo", &["lo".into()]));
-        assert!(!is_protected("lo", &["l*".into()]));
-        assert!(!is_protected("lo", &[]));
-    }
-
-    #[test]
-    fn this_machine_lists_its_loopback() {
-        let loopback: IpNet = "127.0.0.1/8".parse().unwrap();
-        assert!(interfaces().unwrap().contains(&("lo".into(), loopback)));
+/// The interface that a packet is to be one of; any where none is named.
+///
+/// # Errors
+/// The host has none of this name.
+pub fn interfaces(host: &HostFile, slots: &Slots, name: Option<&str>) -> Result<Interfaces, CliError> {
+    match name {
+        None => Ok(ANY_INTERFACE),
+        Some(name) if is_covered(name, &host.interfaces) => Ok(slots.interfaces.only(name)),
+        Some(name) => Err(CliError::Interface { name: name.into(), known: host.interfaces.join(", ") }),
     }
 }

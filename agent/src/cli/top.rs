@@ -69,7 +69,7 @@ struct Row {
 /// When it was looked, and the packets and bytes of each flow then.
 type Look = (Instant, BTreeMap<String, (u64, u64)>);
 
-/// Shows flows and drops again and again, until it is interrupted.
+/// Shows flows and drops again and again, until it is interrupted or nobody reads on.
 ///
 /// # Errors
 /// The instance is not there, or ends meanwhile.
@@ -79,14 +79,13 @@ pub fn run(global: &Global, args: &TopArgs) -> CliResult {
     let mut last = None;
     loop {
         let top = look(global, args.top, &mut last)?;
-        if args.json {
-            let line = serde_json::to_string(&top).map_err(output::OutputError::from)?;
-            output::print(&(line + "\n"))?;
+        let shown = if args.json {
+            serde_json::to_string(&top).map_err(output::OutputError::from)? + "\n"
         } else {
             let clear = if screen && !once { CLEAR } else { "" };
-            output::print(&format!("{clear}{}", text(&top)))?;
-        }
-        if once {
+            format!("{clear}{}", text(&top))
+        };
+        if !output::print_while_read(&shown)? || once {
             return Ok(ExitCode::SUCCESS);
         }
         thread::sleep(Duration::from_secs(args.interval));

@@ -9,7 +9,8 @@ use portreeve_common::{
 };
 
 use super::{
-    ControlError, cover,
+    ControlError,
+    cover::{self, Missing},
     generation::{Target, make_current, stages},
     opened::Opened,
     plan::{self, Cut},
@@ -88,7 +89,7 @@ pub fn apply(
     let applied = make_current(&mut opened, target);
     start::undo_first(&opened, applied.is_ok())?;
     let (generation, new, rehearsed) = applied?;
-    let covered = cover::cover(&mut opened, &policy, &names);
+    let covered = cover::cover(&mut opened, &policy, &names, Missing::Refused);
     opened.finish()?;
     start::undo_first(&opened, covered.is_ok())?;
     covered?;
@@ -137,7 +138,7 @@ pub fn rollback(instance: &Instance, catalogue: &Catalogue) -> Result<u16, Contr
 fn follow(opened: &mut Opened<'_>) -> Result<(), ControlError> {
     let policy = opened.policy(opened.posture())?;
     let names = interface::chosen(&policy.host.interfaces)?;
-    let covered = cover::cover(opened, &policy, &names);
+    let covered = cover::cover(opened, &policy, &names, Missing::Awaited);
     opened.finish()?;
     covered
 }

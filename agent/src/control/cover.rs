@@ -14,20 +14,34 @@ use crate::{
     policy::Policy,
 };
 
+/// What it means that none of the interfaces is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Somebody mistyped them.
+    Refused,
+    /// They were there before, and are covered when they come.
+    Awaited,
+}
+
 /// Attaches to the interfaces that are meant now, as far as it goes, and takes the programs off the others.
 ///
 /// # Errors
 /// The first refusal; the other interfaces are covered all the same.
-pub(super) fn cover(opened: &mut Opened<'_>, policy: &Policy, names: &[String]) -> Result<(), ControlError> {
+pub(super) fn cover(
+    opened: &mut Opened<'_>,
+    policy: &Policy,
+    names: &[String],
+    missing: Missing,
+) -> Result<(), ControlError> {
     let names = &meant(opened, names);
+    let some_are_there = names.iter().any(|name| interface::index(name).is_ok());
+    let awaited = some_are_there || missing == Missing::Awaited;
     let mut refused = None;
     for name in names {
         match one(opened, policy, name) {
             Ok(()) => {}
             // One that is missing is covered when it comes; one of several must not keep the others open.
-            Err(ControlError::Datapath(DatapathError::NoInterface(_)))
-                if names.iter().any(|name| interface::index(name).is_ok()) =>
-            {
+            Err(ControlError::Datapath(DatapathError::NoInterface(_))) if awaited => {
                 tracing::warn!(interface = name, "is missing: it is covered when it comes");
             }
             Err(error) => refused = refused.or(Some(error)),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portreeve_common::{Address, Direction, Service, clause::ANY_INTERFACE, switch::Mode};
+use portreeve_common::{Address, Direction, Service, names::LearnedName, switch::Mode};
 use serde::Serialize;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     start, wanted,
 };
 use crate::{
-    datapath::{interface, state::Established},
+    datapath::{names::Names, state::Established},
     image::{Image, Slots, simulation::Simulation},
     instance::Instance,
     policy::{self, Catalogue, Policy, Rule, Stage, Stages},
@@ -111,7 +111,7 @@ pub fn plan(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<P
                 .insert(direction.name().into(), wanted(&policy.host.enforcement, direction).name().into());
         }
         if policy.host.enforcement.drops() {
-            plan.cuts = judged(&policy, &protected, Slots::default(), &[])?;
+            plan.cuts = judged(&policy, &protected, Slots::default(), &[], &[])?;
         }
         return Ok(plan);
     }
@@ -214,31 +214,29 @@ pub(super) fn cuts(
         let live = Established::open(&opened.instance.pins)?.flows(settings.limits(), opened.now.ticks)?;
         flows.extend(live.into_iter().map(|(key, state)| (key, state.began())));
     }
-    judged(policy, protected, opened.state.slots.clone(), &flows)
+    let learned = Names::open(&opened.instance.pins)?.learned()?;
+    judged(policy, protected, opened.state.slots.clone(), &learned, &flows)
 }
 
 fn judged(
     policy: &Policy,
     protected: &[IpNet],
     mut slots: Slots,
+    learned: &[LearnedName],
     flows: &[(portreeve_common::flow::FlowKey, Direction)],
 ) -> Result<Vec<Cut>, ControlError> {
     // Of any rate: no time is asked for.
     const TICKS_PER_SECOND: u64 = 1;
-    let mut judge = Simulation::new(Image::compile(policy, protected, &mut slots, TICKS_PER_SECOND)?);
-    let bound = policy.rules.iter().any(|rule| !rule.interfaces.is_empty());
+    let judge = Simulation::new(Image::compile(policy, protected, &mut slots, TICKS_PER_SECOND)?);
+    judge.remember(learned);
     let ours = |address: Address| protected.iter().any(|net| Address::from(net.addr()) == address);
     let connections = connections::all(flows).map_err(ControlError::Sockets)?;
-    let mut cut = |connection: &Connection| {
+    let cut = |connection: &Connection| {
         let key = &connection.key;
-        if bound {
-            let name = interface::towards(key.remote().into());
-            judge.set_interfaces(name.map_or(ANY_INTERFACE, |name| slots.interfaces.only(&name)));
-        }
         let passes_by = ours(key.local()) && !ours(key.remote());
         passes_by && judge.allows(key, connection.began).is_none()
     };
-    Ok(connections.into_iter().filter(|connection| cut(connection)).map(Cut::from).collect())
+    Ok(connections.into_iter().filter(cut).map(Cut::from).collect())
 }
 
 impl From<Connection> for Cut {
@@ -311,7 +309,7 @@ mod tests {
             (key, Direction::Ingress)
         };
         let flows = [flow("198.51.100.7", 443), flow("203.0.113.7", 443), flow("198.51.100.7", 22)];
-        let cuts = judged(&policy, &protected, Slots::default(), &flows).unwrap();
+        let cuts = judged(&policy, &protected, Slots::default(), &[], &flows).unwrap();
         let cuts: Vec<_> = cuts.iter().map(ToString::to_string).collect();
         assert_eq!(
             cuts,

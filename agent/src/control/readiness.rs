@@ -21,7 +21,7 @@ use portreeve_common::{
 
 use super::{ControlError, opened::Opened};
 use crate::{
-    datapath::reading::Counters,
+    datapath::{names::Names, reading::Counters},
     image::{Image, simulation::Simulation},
     policy::{
         Policy, Rule, Stage,
@@ -94,6 +94,7 @@ pub(super) fn refuse(
     let mut slots = opened.state.slots.clone();
     let ticks = opened.state.ticks_per_second.into();
     let judge = Simulation::new(Image::compile(policy, protected, &mut slots, ticks)?);
+    judge.remember(&Names::open(&opened.instance.pins)?.learned()?);
     let counters = Counters::open(&opened.instance.pins)?;
     let talkers = counters.talkers(&counters.pages()?)?;
     let seen = Seen {
@@ -152,7 +153,9 @@ impl Seen<'_> {
             let last = opened.now.time_of(talker.last);
             // The kernel's clock tells seconds.
             let counts = talker.key.mode() == Mode::Observe && last.as_second() >= since.as_second();
-            if counts && (lives || self.is_real(&talker.key)) && !self.passes(&talker.key) {
+            let elsewhere = talker.key.reason() == Some(Reason::WrongInterface);
+            let refused = elsewhere || !self.passes(&talker.key);
+            if counts && (lives || self.is_real(&talker.key)) && refused {
                 *would.peers.entry(talker.key.peer().to_string()).or_default() += talker.packets;
                 would.last = would.last.max(Some(last));
             }
@@ -224,7 +227,10 @@ fn is_about(rule: &Rule, key: &TalkerKey) -> bool {
             return false;
         }
     };
-    key.reason() == Some(Reason::WrongPeer)
+    // By which interface a packet came is not remembered: a rule that is bound to none is not what refused it.
+    let refused = key.reason() == Some(Reason::WrongPeer)
+        || key.reason() == Some(Reason::WrongInterface) && !rule.interfaces.is_empty();
+    refused
         && rule.direction == key.direction()
         && ports.destination.iter().any(|range| range.contains(&key.port()))
 }

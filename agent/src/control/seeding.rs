@@ -3,6 +3,7 @@
 use portreeve_common::{
     Direction, Tables as _,
     flow::{FlowKey, FlowState},
+    names::LearnedName,
     number::protocol,
     seed::Seed,
 };
@@ -13,7 +14,7 @@ use super::{
     opened::Opened,
 };
 use crate::{
-    datapath::{object::Sets, seeds::Seeder},
+    datapath::{names::Names, object::Sets, seeds::Seeder},
     image::{Image, simulation::Simulation},
 };
 
@@ -27,8 +28,8 @@ pub(super) fn seed(opened: &Opened<'_>, image: &Image, generation: u16) -> Resul
     known.extend(tracked::tracked(protected.unwrap_or_default()).map_err(ControlError::Tracked)?);
     known.sort_unstable();
     known.dedup();
-    let seeds = allowed(image, &known, generation);
     let pins = &opened.instance.pins;
+    let seeds = allowed(image, &Names::open(pins)?.learned()?, &known, generation);
     let Some(sets) = Sets::pinned(pins)?.filter(|_| !seeds.is_empty()) else { return Ok(()) };
     let seeder = Seeder::load(pins, opened.state.secret, sets)?;
     let mut planted = 0_usize;
@@ -48,8 +49,14 @@ pub(super) fn seed(opened: &Opened<'_>, image: &Image, generation: u16) -> Resul
 }
 
 /// Those that policy allows. Data connections hang on control flows, so they are asked for when those are known.
-fn allowed(image: &Image, known: &[(FlowKey, Direction)], generation: u16) -> Vec<Seed> {
+fn allowed(
+    image: &Image,
+    learned: &[LearnedName],
+    known: &[(FlowKey, Direction)],
+    generation: u16,
+) -> Vec<Seed> {
     let tables = Simulation::new(image.clone());
+    tables.remember(learned);
     let mut seeds = Vec::new();
     let mut keep = |(key, began): (FlowKey, Direction)| {
         let Some(rule) = tables.allows(&key, began) else { return false };

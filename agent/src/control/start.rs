@@ -1,13 +1,14 @@
 //! Starting: maps and clock where there are none, the programs that stand there where there are.
 
-use std::{net::IpAddr, path::Path};
+use std::path::Path;
 
 use ipnet::IpNet;
 use jiff::Zoned;
 use portreeve_common::Direction;
 
 use super::{
-    ControlError, cover,
+    ControlError,
+    cover::{self, Missing},
     generation::{Target, make_current, stages},
     opened::Opened,
 };
@@ -34,6 +35,16 @@ pub enum Begin<'h> {
     LastGoodOr(&'h Path),
 }
 
+impl Begin<'_> {
+    /// A policy that was in force before had its interfaces; they may come later than this start.
+    const fn missing(self) -> Missing {
+        match self {
+            Self::With(_) => Missing::Refused,
+            Self::LastGood | Self::LastGoodOr(_) => Missing::Awaited,
+        }
+    }
+}
+
 /// Makes a policy current and covers its interfaces. Programs that stand there are adopted.
 ///
 /// # Errors
@@ -52,14 +63,20 @@ pub fn start(instance: &Instance, catalogue: &Catalogue, begin: Begin<'_>) -> Re
     } else {
         Policy { stages: stages(&opened, &policy), ..policy }
     };
-    let names = interfaces(&policy)?;
+    let names = match (interfaces(&policy), begin.missing()) {
+        (Err(ControlError::NoInterfaces), Missing::Awaited) => {
+            tracing::warn!("there is no interface yet: those that come are covered when they come");
+            Vec::new()
+        }
+        (names, Missing::Refused | Missing::Awaited) => names?,
+    };
     if opened.pending().is_none() {
         let target = Target { policy: &policy, protected: protected(&policy, &names)?, confirm_within: None };
         let made = make_current(&mut opened, target);
         undo_first(&opened, made.is_ok())?;
         made?;
     }
-    let covered = cover::cover(&mut opened, &policy, &names);
+    let covered = cover::cover(&mut opened, &policy, &names, begin.missing());
     opened.finish()?;
     undo_first(&opened, covered.is_ok())?;
     covered.map(|()| policy)
@@ -196,15 +213,7 @@ pub(super) fn sets(pins: &crate::datapath::Pins, policy: &Policy) -> Result<Sets
 /// # Errors
 /// The kernel does not say.
 pub(super) fn protected(policy: &Policy, names: &[String]) -> Result<Vec<IpNet>, ControlError> {
-    let carried = interface::addresses(names)?;
-    if policy.host.addresses.is_empty() {
-        return Ok(carried);
-    }
-    let with_length = |address: &IpAddr| {
-        let known = carried.iter().find(|net| net.addr() == *address).copied();
-        known.unwrap_or_else(|| IpNet::from(*address))
-    };
-    Ok(policy.host.addresses.iter().map(with_length).collect())
+    Ok(interface::protected(&policy.host.addresses, names)?)
 }
 
 /// A first start that reaches no interface leaves nothing.

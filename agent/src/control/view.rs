@@ -7,6 +7,7 @@ use portreeve_common::{
     Direction, Reason, Service,
     counter::{FlowCounter, Talker, Tally},
     flow::{FlowKey, FlowState},
+    hash,
     switch::{Mode, Posture, Switch},
 };
 
@@ -132,16 +133,12 @@ impl View {
     /// observed.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        let mut add = |text: &str| {
-            for byte in text.bytes().chain([0]) {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
+        let mut hash = hash::FNV_BASIS;
+        let mut add = |text: &str| hash = hash::fnv1a(hash::fnv1a(hash, text.as_bytes()), &[0]);
         add(&self.policy.report.source.text);
         for rule in &self.policy.rules {
             add(&rule.flow);
-            add(&rule.service.to_string());
+            add(&rule.what());
             add(&rule.peers.to_string());
         }
         for (role, direction) in self.policy.stages.observed() {

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::AtomicU64,
 };
 
-use portreeve_common::{Direction, counter::FlowCounter, names::NameId};
+use portreeve_common::{Direction, counter::FlowCounter, names::NameId, number::protocol};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -23,7 +23,7 @@ use crate::{
     drift::{self, Kind, Seen},
     image::FlowMeta,
     instance::Instance,
-    policy::{Catalogue, Rule, rule::Ports},
+    policy::{Catalogue, Rule, rule::Service},
 };
 
 /// Ports beside the documented ones that have series of their own, of each direction and protocol.
@@ -145,16 +145,20 @@ fn bounded(
     drops: &BTreeMap<PortKey, PortDrops>,
     rules: &[Rule],
 ) -> BTreeMap<(Direction, String, String), PortDrops> {
-    let mut own: BTreeSet<PortKey> = drops.keys().filter(|key| documented(rules, **key)).copied().collect();
+    let documented = documented(rules);
+    let mut own = documented.clone();
     for direction in Direction::ALL {
-        for protocol in [6, 17] {
+        for protocol in [protocol::TCP, protocol::UDP] {
             let here = |(key, _): &(&PortKey, &PortDrops)| (key.0, key.1) == (direction, protocol);
             let mut most: Vec<_> = drops.iter().filter(here).filter(|(key, _)| !own.contains(key)).collect();
             most.sort_by_key(|(_, drops)| std::cmp::Reverse(drops.dropped + drops.would_drop));
             own.extend(most.into_iter().take(TOP).map(|(key, _)| *key));
         }
     }
-    let mut shown: BTreeMap<_, PortDrops> = BTreeMap::new();
+    let zeros = documented.into_iter().map(|(direction, protocol, port)| {
+        ((direction, protocol_name(protocol), port.to_string()), PortDrops::default())
+    });
+    let mut shown: BTreeMap<_, PortDrops> = zeros.collect();
     for (key, count) in drops {
         let port = if own.contains(key) { key.2.to_string() } else { "other".into() };
         let sum = shown.entry((key.0, protocol_name(key.1), port)).or_default();
@@ -164,14 +168,22 @@ fn bounded(
     shown
 }
 
-fn documented(rules: &[Rule], (direction, protocol, port): PortKey) -> bool {
-    let name = protocol_name(protocol);
-    let has = |ports: &Ports| ports.destination.iter().any(|range| range.contains(&port));
-    rules.iter().any(|rule| {
-        rule.direction == direction
-            && rule.service.protocol() == name
-            && rule.service.ports().is_some_and(has)
-    })
+/// A wider range of ports has no series for each of them: a scan of it would make tens of thousands.
+const WIDEST: usize = 16;
+
+/// Ports that rules name, one by one or in narrow ranges.
+fn documented(rules: &[Rule]) -> BTreeSet<PortKey> {
+    let mut keys = BTreeSet::new();
+    for rule in rules {
+        let (protocol, ports) = match &rule.service {
+            Service::Tcp(ports) => (protocol::TCP, ports),
+            Service::Udp(ports) => (protocol::UDP, ports),
+            Service::Echo | Service::Igmp | Service::Protocol(_) => continue,
+        };
+        let narrow = ports.destination.iter().filter(|range| range.len() <= WIDEST);
+        keys.extend(narrow.cloned().flatten().map(|port| (rule.direction, protocol, port)));
+    }
+    keys
 }
 
 fn reasons(view: &View, registry: &mut Registry) -> Result<(), String> {

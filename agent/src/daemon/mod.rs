@@ -35,7 +35,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Control(#[from] ControlError),
     /// Metrics can't be served there.
-    #[error("cannot serve metrics on {address}")]
+    #[error("cannot serve metrics on {address}: name another with --metrics ADDR, or --metrics off")]
     Metrics {
         /// Where.
         address: SocketAddr,

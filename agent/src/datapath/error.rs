@@ -16,7 +16,7 @@ const LOG_LINES: usize = 6;
 #[derive(Debug, thiserror::Error)]
 pub enum DatapathError {
     /// The object does not load.
-    #[error("cannot load the kernel programs")]
+    #[error("cannot load the kernel programs: `portreeve preflight` tells what this machine lacks")]
     Object(#[source] Box<EbpfError>),
     /// The verifier refuses a program.
     #[error("the kernel refuses the program {program}: {source}\n{log}")]
@@ -37,7 +37,7 @@ pub enum DatapathError {
         source: Box<ProgramError>,
     },
     /// A map is missing, has another form, or can't be read.
-    #[error("map {name}")]
+    #[error("cannot use the map {name}")]
     Map {
         /// Which.
         name: &'static str,
@@ -74,7 +74,7 @@ pub enum DatapathError {
         source: io::Error,
     },
     /// No such interface.
-    #[error("there is no interface {0}")]
+    #[error("there is no interface {0}: `ip link` lists them")]
     NoInterface(String),
     /// What it carries has no Ethernet header.
     #[error("{0} carries no Ethernet frames, and nothing else can be judged: leave it out of `interfaces`")]
@@ -96,7 +96,7 @@ pub enum DatapathError {
         why: String,
     },
     /// More interfaces than are counted apart.
-    #[error("more than {0} interfaces")]
+    #[error("more than {0} interfaces: name fewer under [host]")]
     Interfaces(u32),
     /// The addresses of this host can't be read.
     #[error("cannot read the addresses of this host")]

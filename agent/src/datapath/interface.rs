@@ -2,14 +2,11 @@
 
 use std::{fs, net::IpAddr, path::Path};
 
-use globset::Glob;
 use ipnet::IpNet;
-use nix::{
-    ifaddrs::getifaddrs,
-    net::if_::{if_indextoname, if_nametoindex},
-};
+use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
 
-use super::{DatapathError, route};
+use super::DatapathError;
+use crate::policy::host::{is_pattern, means};
 
 const CLASS: &str = "/sys/class/net";
 
@@ -22,13 +19,6 @@ const VIRTUAL: [&str; 2] = ["veth", "tun"];
 /// There is none of this name.
 pub fn index(name: &str) -> Result<u32, DatapathError> {
     if_nametoindex(name).map_err(|_absent| DatapathError::NoInterface(name.into()))
-}
-
-/// The interface by which packets leave for an address; `None` where there is no way.
-#[must_use]
-pub fn towards(address: IpAddr) -> Option<String> {
-    let index = route::towards(address).ok().flatten()?;
-    if_indextoname(index).ok()?.into_string().ok()
 }
 
 /// Whether its frames begin with an Ethernet header (`ARPHRD_ETHER` in `include/uapi/linux/if_arp.h`): nothing else is
@@ -73,10 +63,8 @@ fn among(wanted: &[String], physical: &[String]) -> Vec<String> {
     }
     let mut chosen: Vec<String> = Vec::new();
     for pattern in wanted {
-        if pattern.contains(['*', '?', '[', '{']) {
-            let Ok(glob) = Glob::new(pattern) else { continue };
-            let glob = glob.compile_matcher();
-            chosen.extend(physical.iter().filter(|name| glob.is_match(name)).cloned());
+        if is_pattern(pattern) {
+            chosen.extend(physical.iter().filter(|name| means(pattern, name)).cloned());
         } else {
             chosen.push(pattern.clone());
         }
@@ -89,6 +77,23 @@ fn among(wanted: &[String], physical: &[String]) -> Vec<String> {
         }
     });
     chosen
+}
+
+/// The addresses that a host has: those that its file lists, each with the prefix length of its interface where one of
+/// these interfaces carries it, or all that they carry.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn protected(listed: &[IpAddr], interfaces: &[String]) -> Result<Vec<IpNet>, DatapathError> {
+    let carried = addresses(interfaces)?;
+    if listed.is_empty() {
+        return Ok(carried);
+    }
+    let with_length = |address: &IpAddr| {
+        let known = carried.iter().find(|net| net.addr() == *address).copied();
+        known.unwrap_or_else(|| IpNet::from(*address))
+    };
+    Ok(listed.iter().map(with_length).collect())
 }
 
 /// The addresses that interfaces carry, each with its prefix length.

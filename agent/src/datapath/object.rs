@@ -3,6 +3,7 @@
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
 use portreeve_common::{
     clause::{self, ANY_INTERFACE, Interfaces},
+    hash,
     switch::{Posture, Switch},
     table::WAYS,
 };
@@ -16,7 +17,7 @@ use crate::{crash, policy::host::StateLimits};
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath"));
 
 /// Maps that outlive a program: every interface and every start of the agent shares them.
-pub const SHARED_MAPS: [&str; 24] = [
+pub const SHARED_MAPS: [&str; 25] = [
     "SWITCH",
     "SETTINGS",
     "DOCUMENTED",
@@ -31,6 +32,7 @@ pub const SHARED_MAPS: [&str; 24] = [
     "CONTROLS",
     "FRAGMENTS",
     "QUERIES",
+    "OTHERS",
     "LEARNED",
     "ADDRESSES",
     "HINTS",
@@ -209,9 +211,7 @@ fn load_with(
 /// What identifies the programs that this agent carries: FNV-1a over their object.
 #[must_use]
 pub fn version() -> u64 {
-    OBJECT
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    hash::fnv1a(hash::FNV_BASIS, OBJECT)
 }
 
 #[cfg(test)]

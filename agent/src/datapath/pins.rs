@@ -2,7 +2,9 @@
 
 use std::{
     fmt::Write as _,
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -10,6 +12,7 @@ use aya::{maps::MapData, programs::ProgramInfo};
 use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
+    unistd::geteuid,
 };
 
 use super::{
@@ -132,13 +135,20 @@ impl Pins {
     /// The folder is on no bpffs, or may not be written.
     pub fn create(&self) -> Result<(), DatapathError> {
         if self.root.starts_with(DEFAULT_BPFFS) && !is_bpffs(Path::new(MOUNT)) {
-            mount(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>)
+            // Without it everybody may make folders there, and so own what is pinned in them.
+            mount(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
                 .map_err(|errno| DatapathError::file("mount a bpffs at", MOUNT, errno.into()))?;
         }
         for kind in KINDS {
             let folder = self.root.join(kind);
-            fs::create_dir_all(&folder).map_err(|error| DatapathError::file("make", &folder, error))?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|error| DatapathError::file("make", &folder, error))?;
+            ensure_own(&folder)?;
         }
+        ensure_own(&self.root)?;
         if is_bpffs(&self.root) {
             return Ok(());
         }
@@ -283,6 +293,21 @@ fn encode(interface: &str) -> String {
 
 fn decode(name: &str) -> String {
     name.replace("%2e", ".").replace("%25", "%")
+}
+
+/// Whoever may write a folder may take away what is pinned in it.
+///
+/// # Errors
+/// Others than this user may.
+fn ensure_own(folder: &Path) -> Result<(), DatapathError> {
+    let metadata =
+        fs::symlink_metadata(folder).map_err(|error| DatapathError::file("look at", folder, error))?;
+    let own = metadata.is_dir() && metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+    if own {
+        return Ok(());
+    }
+    let error = io::Error::other("others own it or may write it: remove it as root, and try again");
+    Err(DatapathError::file("trust", folder, error))
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! Questions to the kernel's routing netlink: interfaces, queueing disciplines, filters.
 
-use std::{io, net::IpAddr};
+use std::io;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    route::{RouteAttribute, RouteMessage},
-};
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// The one answer to a question, or nothing where it is only said that it was done.
@@ -17,28 +14,6 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 /// The kernel refuses.
 pub(super) fn ask(question: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
     Ok(send(question, NLM_F_REQUEST | NLM_F_ACK)?.into_iter().next())
-}
-
-/// The index of the interface by which packets leave for an address, as `ip route get` says.
-///
-/// # Errors
-/// The kernel refuses, or there is no way.
-pub(super) fn towards(address: IpAddr) -> io::Result<Option<u32>> {
-    let mut route = RouteMessage::default();
-    let (family, length) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-    route.header.address_family = family;
-    route.header.destination_prefix_length = length;
-    route.attributes.push(RouteAttribute::Destination(address.into()));
-    let Some(RouteNetlinkMessage::NewRoute(answer)) = ask(RouteNetlinkMessage::GetRoute(route))? else {
-        return Ok(None);
-    };
-    Ok(answer.attributes.into_iter().find_map(|attribute| match attribute {
-        RouteAttribute::Oif(index) => Some(index),
-        _ => None,
-    }))
 }
 
 /// All that there is of a kind.

@@ -50,9 +50,9 @@ impl Manner {
         self == Self::PLAIN
     }
 
-    /// To the same, whatever the ports.
+    /// To the same, whatever the ports and the interface.
     pub(super) const fn of_any_port(self) -> Self {
-        Self { source_port: 0, control_port: 0, ..self }
+        Self { source_port: 0, control_port: 0, interfaces: ANY_INTERFACE, ..self }
     }
 
     pub(super) const fn clause(self, class: Class) -> Clause {

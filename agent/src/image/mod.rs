@@ -134,13 +134,15 @@ pub enum ImageError {
     #[error("more than {MAX_SHARED} rules share their services with others")]
     Shared,
     /// More ways to use one service than a look-up tries.
-    #[error("the rules of one service name {manners} groups or source ports, more than {MAX_ALTERNATIVES}")]
+    #[error(
+        "the rules of one service name {manners} groups, source ports or interfaces, more than {MAX_ALTERNATIVES}"
+    )]
     Alternatives {
         /// How many.
         manners: usize,
     },
     /// More of them than the list holds.
-    #[error("the policy's groups and source ports make more than {MAX_CLAUSES} clauses")]
+    #[error("the policy's groups, source ports and interfaces make more than {MAX_CLAUSES} clauses")]
     Clauses,
     /// More control ports than the settings hold.
     #[error("data connections depend on {ports} control ports, more than {MAX_CONTROL_PORTS}")]
@@ -175,9 +177,7 @@ pub enum ImageError {
         peers: usize,
     },
     /// More than have places in the counters.
-    #[error(
-        "more than {MAX_INTERFACES} interfaces were covered or named: `portreeve detach` forgets those that are gone"
-    )]
+    #[error("more than {MAX_INTERFACES} interfaces were covered or are named")]
     Interfaces,
     /// A longer list than the settings hold.
     #[error("`ethertypes` lists {listed}, more than {MAX_ETHERTYPES}")]
@@ -185,6 +185,29 @@ pub enum ImageError {
         /// How many.
         listed: usize,
     },
+}
+
+impl ImageError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Flows { .. } | Self::Classes | Self::Shared => {
+                "put the ports and peers of one purpose into one [[allow]]"
+            }
+            Self::Alternatives { .. } | Self::Clauses => {
+                "bind fewer flows of one port to groups, source ports or interfaces"
+            }
+            Self::ControlPorts { .. } => "have fewer data flows with a control port of their own",
+            Self::Names(_) => "write a wildcard in place of names below it, or addresses under [names]",
+            Self::Resolvers { .. } => "list the resolvers of several flows in one",
+            Self::Peers | Self::Lengths { .. } | Self::Unplaced { .. } => {
+                "the kernel's tables have a fixed size: allow networks instead of single addresses"
+            }
+            Self::Interfaces => "name fewer interfaces, or forget old ones with `portreeve detach`",
+            Self::EtherTypes { .. } => "list fewer, or write \"any\"",
+        }
+    }
 }
 
 impl Image {

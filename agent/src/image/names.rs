@@ -3,13 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_common::names::NameId;
+use portreeve_common::names::{MAX_NAMES, NameId};
 
 use super::is_meant;
 use crate::policy::Policy;
-
-/// Names and wildcards of a policy at most: as many as the kernel's map holds of each half.
-pub(super) const MAX_NAMES: usize = 2_048;
 
 /// Why a policy's names can't be laid out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +56,7 @@ impl Names {
                 return Err(NamesError::Same { first: first.into(), second: name.into() });
             }
         }
-        if by_id.len() > MAX_NAMES {
+        if by_id.len() > MAX_NAMES as usize {
             return Err(NamesError::Many { names: by_id.len() });
         }
         let mut all: Vec<String> = by_id.into_values().map(str::to_owned).collect();

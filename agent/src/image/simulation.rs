@@ -93,8 +93,8 @@ impl Simulation {
         let decision = match self.class(key.service(began)).allows() {
             Allows::Nobody => return None,
             Allows::Anybody(rule) => return Some(rule),
-            Allows::Peers(number) => self.among(number, &key.remote()),
-            Allows::Particular(first) => self.particular(first, key, began),
+            Allows::Peers(number) => self.among_living(number, &key.remote()),
+            Allows::Particular(first) => self.particular(first, key, began, true),
         };
         decision.rule().filter(|_| decision.passes())
     }
@@ -121,6 +121,11 @@ impl Simulation {
             let resolver = Address::UNSPECIFIED;
             self.memory.learn(&LearnedName { id, address, since: 0, until: u64::MAX >> 8, resolver });
         }
+    }
+
+    /// Remembers what the kernel has learned.
+    pub fn remember(&self, learned: &[LearnedName]) {
+        learned.iter().for_each(|name| self.memory.learn(name));
     }
 
     /// What was learned, in the order of the addresses.

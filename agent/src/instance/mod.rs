@@ -41,7 +41,7 @@ pub enum InstanceError {
     #[error("instance `{0}` has no last good policy: name a host file with --host")]
     NoPolicy(String),
     /// Another daemon has it.
-    #[error("instance `{0}` has a daemon already")]
+    #[error("instance `{0}` has a daemon already: `portreeve apply HOST.toml` changes its policy")]
     Running(String),
     /// A file can't be read or written.
     #[error("cannot {doing} {}", path.display())]

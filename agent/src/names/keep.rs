@@ -7,7 +7,9 @@ use std::{
 
 use portreeve_common::{
     Address,
-    dns::Hint,
+    class::RuleId,
+    dns::{self, Hint, SHORTEST_LIFE},
+    flow::FlowState,
     names::{LearnedName, NameId},
     switch::Switch,
 };
@@ -17,11 +19,12 @@ use crate::{
     control::{ControlError, View},
     datapath::names::{Names, Orders},
     instance::Instance,
-    policy::{Catalogue, Policy, rule::Peers},
+    policy::{
+        Catalogue, Policy,
+        rule::{Need, Peers},
+    },
 };
 
-/// An address lives at least as long, in seconds, as in the kernel programs.
-const SHORTEST_LIFE: u64 = 60;
 /// A name is asked for again so many seconds before its last address ends: some looks of the daemon.
 const AHEAD: u64 = 20;
 /// And at most as often, in seconds: some names have no address.
@@ -47,8 +50,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Drops what no generation wants and what is over, lets live on what a flow lives to, and says which names to ask
-    /// for.
+    /// Drops what no generation wants and what is over, lets live on what a flow lives to by its name, ends what a resolver
+    /// answered that the policy no longer names, and says which names to ask for.
     ///
     /// # Errors
     /// The kernel does not let it.
@@ -61,17 +64,27 @@ impl Keeper {
             return Ok(Vec::new());
         }
         let wanted = wanted(&view, catalogue)?;
-        let flows: HashSet<Address> = view.live()?.iter().map(|(key, _)| key.remote()).collect();
+        let flows = flows_by_name(&view)?;
         let mut orders = Orders::open(&instance.pins)?;
         let mut held: BTreeMap<u64, u64> = BTreeMap::new();
         for name in learned {
-            let ends = name.until < now + AHEAD * second;
-            if !wanted.contains(&name.id) || name.until < now && !flows.contains(&name.address) {
+            let lives = flows.contains(&(name.address, name.id));
+            if !wanted.contains(&name.id) || name.until < now && !lives {
                 orders.forget(name)?;
                 continue;
             }
-            if ends && flows.contains(&name.address) {
-                orders.learn(LearnedName { until: now + SHORTEST_LIFE * second, ..name })?;
+            if !is_believed(&view.policy, name.resolver.into()) {
+                // Flows that live go on; no other one begins.
+                if name.until >= now {
+                    orders.forget(name)?;
+                    if lives {
+                        orders.learn(LearnedName { until: now.saturating_sub(1), ..name })?;
+                    }
+                }
+                continue;
+            }
+            if lives && name.until < now + AHEAD * second {
+                orders.learn(LearnedName { until: now + u64::from(SHORTEST_LIFE) * second, ..name })?;
             }
             let until = held.entry(name.id).or_default();
             *until = name.until.max(*until);
@@ -107,7 +120,7 @@ impl Keeper {
         let mut orders = Orders::open(&instance.pins)?;
         let mut new = 0;
         for (address, life) in &answer.addresses {
-            let until = now.ticks + u64::from(*life).max(SHORTEST_LIFE) * second;
+            let until = now.ticks + u64::from(dns::life(*life)) * second;
             let (address, resolver) = (Address::from(*address), Address::from(answer.resolver));
             let name = LearnedName { id: due.id.word(), address, since: now.ticks, until, resolver };
             new += usize::from(!known.contains(&(name.id, address)));
@@ -132,10 +145,33 @@ fn wanted(view: &View, catalogue: &Catalogue) -> Result<BTreeSet<u64>, ControlEr
     Ok(wanted)
 }
 
-/// Resolvers that the policy names by address.
+/// Live flows that passed by a name: the address, and the pattern.
+fn flows_by_name(view: &View) -> Result<HashSet<(Address, u64)>, ControlError> {
+    let mut named: BTreeMap<RuleId, Vec<u64>> = BTreeMap::new();
+    for rule in &view.policy.rules {
+        let Some(slot) = view.state.slots.flows.slot(&rule.flow) else { continue };
+        let ids = rule.peers.learned_names(&view.policy.host.names).map(|name| NameId::of(name).word());
+        named.entry(slot).or_default().extend(ids);
+    }
+    let by = |state: FlowState| named.get(&state.rule()).into_iter().flatten();
+    let live = view.live()?;
+    Ok(live.iter().flat_map(|(key, state)| by(*state).map(|id| (key.remote(), *id))).collect())
+}
+
+/// Whether a resolver's answers count by this policy.
+fn is_believed(policy: &Policy, resolver: IpAddr) -> bool {
+    policy.rules.iter().filter(|rule| rule.asks_resolvers()).any(|rule| match &rule.peers {
+        Peers::Any => false,
+        Peers::Listed { prefixes, names: _ } => prefixes.iter().any(|net| net.contains(&resolver)),
+    })
+}
+
+/// Resolvers that the policy names by address: those that it needs before those that it may do without.
 fn resolvers(policy: &Policy) -> Vec<IpAddr> {
     let mut all = Vec::new();
-    for rule in policy.rules.iter().filter(|rule| rule.asks_resolvers()) {
+    let mut rules: Vec<_> = policy.rules.iter().filter(|rule| rule.asks_resolvers()).collect();
+    rules.sort_by_key(|rule| rule.origin.need != Need::Required);
+    for rule in rules {
         let Peers::Listed { prefixes, names: _ } = &rule.peers else { continue };
         for net in prefixes.iter().filter(|net| net.prefix_len() == net.max_prefix_len()) {
             if !all.contains(&net.addr()) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use simple_dns::{
-    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, SimpleDnsError, TYPE, rdata::RData,
+    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, SimpleDnsError, TYPE, rdata::RData,
 };
 
 /// Aliases that are followed.
@@ -47,7 +47,8 @@ pub(super) fn told(bytes: &[u8], id: u16, name: &str, v4: bool) -> Result<Told, 
         is(&question.qname, name) && question.qtype == kind && question.qclass == class
     };
     let is_answer = packet.has_flags(PacketFlag::RESPONSE) && packet.id() == id;
-    if !is_answer || packet.questions.len() != 1 || !packet.questions.iter().all(asked) {
+    let answers = matches!(packet.rcode(), RCODE::NoError | RCODE::NameError);
+    if !is_answer || !answers || packet.questions.len() != 1 || !packet.questions.iter().all(asked) {
         return Err(MessageError::Other);
     }
     let mut owner = name.to_owned();
@@ -110,6 +111,17 @@ mod tests {
             [(8, "api.example.com", true), (7, "api.example.org", true), (7, "api.example.com", false)]
         {
             assert!(matches!(told(id, name, v4), Err(MessageError::Other)), "{id} {name} {v4}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_no_answer() {
+        for (code, answers) in [(RCODE::NoError, true), (RCODE::NameError, true), (RCODE::Refused, false)] {
+            let bytes = answer(7, "api.example.com");
+            let mut packet = Packet::parse(&bytes).unwrap();
+            *packet.rcode_mut() = code;
+            let bytes = packet.build_bytes_vec().unwrap();
+            assert_eq!(told(&bytes, 7, "api.example.com", true).is_ok(), answers, "{code:?}");
         }
     }
 

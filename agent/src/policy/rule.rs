@@ -155,14 +155,13 @@ impl Need {
 }
 
 impl Rule {
-    /// Whether its flows go to resolvers whose answers are believed: those of a role, and those that the site itself lists
-    /// by address.
+    /// Whether its flows go to resolvers whose answers are believed: those that are listed by address. Where anybody may be
+    /// asked, anybody could open any name to itself.
     #[must_use]
     pub fn asks_resolvers(&self) -> bool {
         let to_resolvers = self.service.ports().is_some_and(|ports| ports.destination == [DNS..=DNS]);
-        let site = self.origin.kind == Kind::Site;
         let chosen = match &self.peers {
-            Peers::Any => !site,
+            Peers::Any => false,
             Peers::Listed { prefixes, names: _ } => !prefixes.is_empty(),
         };
         self.direction == Direction::Egress && self.local == Local::Own && to_resolvers && chosen

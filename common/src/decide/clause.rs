@@ -9,10 +9,17 @@ use crate::{
 };
 
 /// The verdict of the clauses from `first` on. A packet for which none is has `no-rule`; one of a peer that none
-/// names has `wrong-peer`; one that comes by an interface to which its clause is not bound has `wrong-interface`; a data
-/// connection without its control flow has `no-state`.
+/// names has `wrong-peer`; one that begins by an interface to which its clause is not bound has `wrong-interface`; a data
+/// connection without its control flow has `no-state`. A flow that `lives` goes on by every interface: whoever forges a
+/// packet of it somewhere else must not end it.
 #[inline(always)]
-pub fn particular<T: Tables>(first: u16, key: &FlowKey, began: Direction, tables: &T) -> Decision {
+pub fn particular<T: Tables>(
+    first: u16,
+    key: &FlowKey,
+    began: Direction,
+    lives: bool,
+    tables: &T,
+) -> Decision {
     let (destination, source_port) = match began {
         Direction::Ingress => (key.local(), key.remote_port()),
         Direction::Egress => (key.remote(), key.local_port()),
@@ -22,7 +29,7 @@ pub fn particular<T: Tables>(first: u16, key: &FlowKey, began: Direction, tables
     for place in 0..MAX_ALTERNATIVES {
         let Some(clause) = tables.clause(u32::from(first) + place) else { return Reason::Internal.into() };
         if clause.is_to(&destination, broadcast) && clause.is_from(source_port) {
-            let decision = judge(clause, key, began, tables);
+            let decision = judge(clause, key, began, lives, tables);
             if decision.passes() {
                 return decision;
             }
@@ -38,17 +45,18 @@ pub fn particular<T: Tables>(first: u16, key: &FlowKey, began: Direction, tables
 }
 
 #[inline(always)]
-fn judge<T: Tables>(clause: &Clause, key: &FlowKey, began: Direction, tables: &T) -> Decision {
+fn judge<T: Tables>(clause: &Clause, key: &FlowKey, began: Direction, lives: bool, tables: &T) -> Decision {
     let ruled = match clause.class().allows() {
         Allows::Nobody => return Reason::NoRule.into(),
         Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
+        Allows::Peers(number) if lives => tables.among_living(number, &key.remote()),
         Allows::Peers(number) => tables.among(number, &key.remote()),
         Allows::Particular(_) => return Reason::Internal.into(),
     };
     if !ruled.passes() {
         return ruled;
     }
-    if !clause.is_on(tables.interfaces()) {
+    if !lives && !clause.is_on(tables.interfaces()) {
         return ruled.because(Reason::WrongInterface);
     }
     let ruled = if clause.is_observed() { ruled.observed() } else { ruled };

@@ -27,7 +27,7 @@ pub(super) fn look_up<T: Tables>(service: Service, sight: &Sight, lives: bool, t
         Allows::Peers(number) if lives => tables.among_living(number, &sight.headers.key.remote()),
         Allows::Peers(number) => tables.among(number, &sight.headers.key.remote()),
         Allows::Particular(first) => {
-            sight.answered(service.direction).unwrap_or(Decision::asks(first, service.direction))
+            sight.answered(service.direction).unwrap_or(Decision::asks(first, service.direction, lives))
         }
     }
 }

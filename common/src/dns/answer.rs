@@ -4,7 +4,7 @@
 use core::hint::black_box;
 
 use super::{
-    Dns, INTERNET, Learning, Outcome, PATIENCE, Query, QueryKey, SHORTEST_LIFE,
+    Dns, INTERNET, Learning, Outcome, PATIENCE, Query, QueryKey,
     question::{header, question},
 };
 use crate::{
@@ -178,7 +178,7 @@ impl Dns {
 
     /// Which pattern the name that was asked for belongs to, if it is one that a host may have.
     #[inline(always)]
-    fn name_it<L: Learning>(&mut self, learning: &L) {
+    pub(super) fn name_it<L: Learning>(&mut self, learning: &L) {
         self.hint.length = self.walk.length;
         self.found.question = self.walk.hash;
         self.found.chain = self.walk.hash;
@@ -211,8 +211,7 @@ impl Dns {
     /// An address of the name that was asked for.
     #[inline(always)]
     fn learn<L: Learning>(&mut self, life: u32, learning: &L) {
-        // A lifetime with its highest bit set is none (RFC 2181, section 8).
-        let life = if life < SHORTEST_LIFE || life >> 31 != 0 { SHORTEST_LIFE } else { life };
+        let life = super::life(life);
         let now = learning.now();
         self.found.addresses += 1;
         self.name.id = self.hint.id;

@@ -1,7 +1,10 @@
 //! A question on its way to a resolver: what its answer will be known by.
 
 use super::{Dns, HEADER, Learning, Outcome};
-use crate::flow::FlowKey;
+use crate::{
+    flow::FlowKey,
+    names::{KEY_BYTES, NameId},
+};
 
 /// How long an answer is waited for, in seconds: longer than resolvers' clients do.
 pub const PATIENCE: u64 = 30;
@@ -47,10 +50,13 @@ pub fn ask<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> Outcome 
     if asked.flags & (RESPONSE | OPCODE) != 0 {
         return Outcome::Malformed;
     }
-    let Some(kind) = question(dns, 0, learning) else { return dns.ended() };
+    dns.hint.text = [0; KEY_BYTES];
+    dns.hint.id = NameId::NONE.word();
+    let Some(kind) = question(dns, 1, learning) else { return dns.ended() };
     dns.query = QueryKey { flow: *flow, id: asked.id.into() };
     let query = Query { name: dns.walk.hash, kind: kind.into(), asked: learning.now() };
-    learning.remember(&dns.query, query);
+    dns.name_it(learning);
+    learning.remember(&dns.query, query, dns.hint.id != NameId::NONE.word());
     Outcome::Asked
 }
 

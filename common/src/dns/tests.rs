@@ -36,7 +36,7 @@ impl Learning for World {
         let longest = self.patterns.iter().map(of).filter(|(pattern, _)| pattern.matches(key));
         longest.max_by_key(|(pattern, _)| pattern.bits).map_or(NameId::NONE, |(_, id)| id)
     }
-    fn remember(&self, key: &QueryKey, query: Query) {
+    fn remember(&self, key: &QueryKey, query: Query, _wanted: bool) {
         self.queries.borrow_mut().insert(*key, query);
     }
     fn outstanding(&self, key: &QueryKey) -> Option<Query> {
@@ -273,4 +273,11 @@ fn names_longer_than_names_are_broken() {
     let world = world();
     let bytes = message(0x0100, [1, 0, 0, 0], &[&long]);
     assert_eq!(read(&world, Direction::Egress, &bytes), Outcome::Malformed);
+}
+
+#[test]
+fn an_address_lives_a_minute_at_least_and_a_day_at_most() {
+    for (told, lives) in [(0, 60), (59, 60), (61, 61), (86_400, 86_400), (86_401, 86_400), (1 << 31, 60)] {
+        assert_eq!(life(told), lives, "{told}");
+    }
 }

@@ -97,8 +97,7 @@ fn laid_out(mut policy: Policy) -> (Result<Policy, Box<Report>>, Vec<Deferred>) 
     match Image::compile(&policy, &[], &mut Slots::default(), TICKS_PER_SECOND) {
         Ok(image) => (Ok(policy), image.deferred),
         Err(error) => {
-            let help = "the kernel's tables have a fixed size: allow networks instead of single addresses";
-            policy.report.whole(Severity::Error, error.to_string(), help);
+            policy.report.whole(Severity::Error, error.to_string(), error.advice());
             (Err(Box::new(policy.report)), Vec::new())
         }
     }

@@ -19,7 +19,10 @@ use serde::Serialize;
 
 pub use self::packet::PacketError;
 use self::{nearest::Nearest, packet::Packet};
-use super::{CliResult, FAILED, Global, output, protected::protected};
+use super::{
+    CliResult, FAILED, Global, output,
+    protected::{interfaces, protected},
+};
 use crate::{
     image::{Image, Slots, simulation::Simulation},
     policy::{self, Policy, Rule, rule::Origin},
@@ -107,9 +110,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
     let mut slots = Slots::default();
     let image = Image::compile(&policy, &protected, &mut slots, TICKS_PER_SECOND)?;
     let mut simulation = Simulation::new(image);
-    if let Some(name) = &args.interface {
-        simulation.set_interfaces(slots.interfaces.only(name));
-    }
+    simulation.set_interfaces(interfaces(&policy.host, &slots, args.interface.as_deref())?);
     let names = packet::names(&args.packet, &policy.host.names);
     for name in names {
         let address = stand_in(&own);

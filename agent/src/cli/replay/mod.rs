@@ -8,17 +8,17 @@ use std::{io, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::IpNet;
-use portreeve_common::{
-    Direction,
-    clause::{ANY_INTERFACE, Interfaces},
-};
+use portreeve_common::{Direction, clause::Interfaces};
 use serde::Serialize;
 
 use self::{
     judge::{Judge, JudgeError, Kernel, Simulated, TICKS_PER_SECOND, Verdict},
     summary::Summary,
 };
-use super::{CliError, CliResult, FAILED, Global, output, protected::protected};
+use super::{
+    CliError, CliResult, FAILED, Global, output,
+    protected::{interfaces, protected},
+};
 use crate::{
     capture::{Capture, Frame},
     datapath::object::Sets,
@@ -91,8 +91,7 @@ fn replay(args: &ReplayArgs, policy: &Policy) -> CliResult {
     let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
     let mut slots = Slots::default();
     let image = Image::compile(policy, &protected, &mut slots, TICKS_PER_SECOND)?;
-    let only = |name: &String| slots.interfaces.only(name);
-    let interfaces = args.interface.as_ref().map_or(ANY_INTERFACE, only);
+    let interfaces = interfaces(&policy.host, &slots, args.interface.as_deref())?;
     let capture = Capture::open(&args.capture)?;
     let mut judge = judge(args, policy, &image, interfaces)?;
     let mut summary = Summary::default();

@@ -35,7 +35,7 @@ impl Learning for Ears<'_> {
         longest.map_or(NameId::NONE, |(_, name)| NameId::of(name))
     }
 
-    fn remember(&self, key: &QueryKey, query: Query) {
+    fn remember(&self, key: &QueryKey, query: Query, _wanted: bool) {
         self.0.memory.remember(key, query);
     }
 

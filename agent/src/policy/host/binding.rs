@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use globset::Glob;
-
 use super::{
-    identity::{self, is_pattern},
+    identity::{self, is_pattern, means},
     keys::{Keys, Value, suggest},
 };
 use crate::{diagnostic::Report, policy::pack::Role};
@@ -75,9 +73,8 @@ fn list(value: Value<'_>, covered: &[String], report: &mut Report) -> Vec<String
     names
 }
 
-fn is_covered(name: &str, covered: &[String]) -> bool {
-    let matches = |pattern: &String| {
-        pattern == name || Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(name))
-    };
-    covered.is_empty() || covered.iter().any(matches)
+/// Whether an interface may be one of the host's; its list is empty where any may be.
+#[must_use]
+pub fn is_covered(name: &str, covered: &[String]) -> bool {
+    covered.is_empty() || covered.iter().any(|pattern| means(pattern, name))
 }

@@ -62,8 +62,13 @@ fn host_name(value: Value<'_>, report: &mut Report) -> Option<String> {
 const INTERFACES: &str = "write names or globs in a list, like [\"enp2s0\", \"eth*\"]";
 
 /// Whether it is a glob and no name.
-pub(super) fn is_pattern(name: &str) -> bool {
+pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '[', '{'])
+}
+
+/// Whether a glob, or a name, of the host file means this interface.
+pub(crate) fn means(pattern: &str, name: &str) -> bool {
+    pattern == name || Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(name))
 }
 
 /// Names and globs of interfaces; `help`: what would be right.

@@ -23,11 +23,12 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
+pub(crate) use self::identity::{is_pattern, means};
 pub(in crate::policy) use self::keys::{nearest, suggest};
 pub(in crate::policy) use self::several::{Listed, read_site};
 pub use self::{
     allow::Allow,
-    binding::Binding,
+    binding::{Binding, is_covered},
     machine::Machine,
     management::Management,
     peers::{PeerEntry, PeerList},

@@ -55,6 +55,23 @@ pub(crate) fn image(count: usize) -> Result<(Image, Duration)> {
     compile(&text(HEAD, count))
 }
 
+/// The same with a resolver and names that are learned from it.
+pub(crate) fn image_with_names(count: usize) -> Result<Image> {
+    let mut text = text(HEAD, count);
+    for (id, protocol, port, peers) in [
+        ("DNS", "udp", 53, "[\"192.0.2.53\"]"),
+        ("DNS-TCP", "tcp", 53, "[\"192.0.2.53\"]"),
+        ("NAMES", "tcp", 8_883, "[\"api.example.com\", \"*.example.net\"]"),
+    ] {
+        let entry = format!(
+            "[[allow]]\nid = \"{id}\"\ndirection = \"egress\"\nprotocol = \"{protocol}\"\nport = {port}\n\
+             peers = {peers}\nreason = \"benchmark\"\n"
+        );
+        text.push_str(&entry);
+    }
+    Ok(compile(&text)?.0)
+}
+
 /// The tables of a host file, and how long they took from its text.
 pub(crate) fn compile(text: &str) -> Result<(Image, Duration)> {
     let catalogue = Catalogue::load(None)?;

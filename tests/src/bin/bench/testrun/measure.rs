@@ -42,23 +42,7 @@ impl Measure {
     /// Loads the programs and completes a handshake in each family.
     pub(crate) fn load(image: &Image, rules: usize, pins: &Path) -> Result<Self> {
         let filter = XdpFilter::load(rules, pins)?;
-        let timed = Timed::load(&Tables::from(image), SECRET, Sets::of(&StateLimits::default()))?;
-        let mut families = Vec::new();
-        for family in Family::ALL {
-            let frames = frames(family)?;
-            let [syn, answer, acknowledgement] = &frames.handshake;
-            ensure!(
-                timed.run(Timing::Xdp, syn, 1)?.returned == XDP_PASS,
-                "{} SYN does not pass",
-                family.name()
-            );
-            ensure!(timed.run(Timing::Egress, answer, 1)?.returned == TC_NEXT, "its answer does not pass");
-            ensure!(
-                timed.run(Timing::Xdp, acknowledgement, 1)?.returned == XDP_PASS,
-                "its end does not pass"
-            );
-            families.push((family, frames));
-        }
+        let (timed, families) = connected(image)?;
         Ok(Self { timed, filter, rules, families })
     }
 
@@ -119,6 +103,21 @@ impl Measure {
     }
 }
 
+/// The programs with a policy, after a handshake in each family.
+pub(super) fn connected(image: &Image) -> Result<(Timed, Vec<(Family, Frames)>)> {
+    let timed = Timed::load(&Tables::from(image), SECRET, Sets::of(&StateLimits::default()))?;
+    let mut families = Vec::new();
+    for family in Family::ALL {
+        let frames = frames(family)?;
+        let [syn, answer, acknowledgement] = &frames.handshake;
+        ensure!(timed.run(Timing::Xdp, syn, 1)?.returned == XDP_PASS, "{} SYN does not pass", family.name());
+        ensure!(timed.run(Timing::Egress, answer, 1)?.returned == TC_NEXT, "its answer does not pass");
+        ensure!(timed.run(Timing::Xdp, acknowledgement, 1)?.returned == XDP_PASS, "its end does not pass");
+        families.push((family, frames));
+    }
+    Ok((timed, families))
+}
+
 /// Works that goals are about.
 pub(super) const UNDOCUMENTED: &str = "undocumented port, dropped";
 /// As above.
@@ -126,7 +125,7 @@ pub(super) const ESTABLISHED: &str = "established, passed";
 /// As above.
 pub(super) const LISTED: &str = "new flow, listed peer, state written";
 
-fn works(frames: &Frames) -> [(&'static str, &[u8], bool); 6] {
+pub(super) fn works(frames: &Frames) -> [(&'static str, &[u8], bool); 6] {
     let Frames { undocumented, wrong_peer, established, stateless, new_open, new_listed, handshake: _ } =
         frames;
     [

@@ -2,6 +2,7 @@
 
 mod frames;
 mod measure;
+mod names;
 mod report;
 mod varied;
 
@@ -12,7 +13,7 @@ pub(crate) use self::{
     frames::{Family, datagram, flood, frames},
     report::{Figures, Report},
 };
-use self::{measure::Measure, varied::Varied};
+use self::{measure::Measure, names::Named, varied::Varied};
 use crate::policy;
 
 /// How much is measured.
@@ -42,6 +43,11 @@ pub(crate) fn measure(effort: &Effort) -> Result<Report> {
             let pins = lab.bpffs().join(format!("xdp-filter-{count}-{load}"));
             Measure::load(&image, *count, &pins)?.rounds(*rounds, *repeat, &mut report)?;
         }
+    }
+    for load in 1..=*loads {
+        eprintln!("test run: with names and without, load {load} of {loads}");
+        let few = *rules.first().context("no number of rules")?;
+        Named::load(few)?.rounds(*rounds, *repeat, &mut report)?;
     }
     let (image, _) = policy::image(*rules.first().context("no number of rules")?)?;
     for family in Family::ALL {

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use portreeve::datapath::timed::Timing;
 use serde::Serialize;
 
-use super::measure::{ESTABLISHED, LISTED, UNDOCUMENTED};
+use super::{
+    measure::{ESTABLISHED, LISTED, UNDOCUMENTED},
+    names,
+};
 use crate::goal::{Bound, Goal, median, over};
 
 /// What a figure is about.
@@ -142,6 +145,14 @@ impl Report {
                 let ratio = self.over(row, theirs("one LRU map", row));
                 let work = format!("test run: {work}, {family}, against the same with one LRU map");
                 goals.push(Goal::ratio(work, ratio, Bound::AtMost(0.6)));
+            }
+        }
+        for family in ["IPv4", "IPv6"] {
+            for work in [UNDOCUMENTED, ESTABLISHED, LISTED] {
+                let row = Row { by: names::WITH, ..ours(work, family, 0) };
+                let ratio = self.over(row, theirs(names::WITHOUT, row));
+                let work = format!("test run: {work}, {family}, with names against without");
+                goals.push(Goal::ratio(work, ratio, Bound::AtMost(1.05)));
             }
         }
         for (family, most) in [("IPv4", 1.1), ("IPv6", 2.2)] {
