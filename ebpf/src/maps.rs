@@ -181,10 +181,12 @@ pub(crate) fn switch() -> u64 {
 /// Whether a port has its bit.
 #[inline(always)]
 pub(crate) fn documents(generation: u16, place: Documented) -> bool {
-    let half = half(generation) as usize * Documented::BYTES;
     let bytes = DOCUMENTED.get().cast::<u8>();
-    // SAFETY: there are as many halves, and as many bytes in each as places.
-    let byte = unsafe { bytes.add(half + place.byte as usize) };
+    // SAFETY: there are as many halves. One step after the other: the sum of both numbers becomes an `or`, whose bounds
+    // Linux 6.1 does not follow.
+    let half = unsafe { bytes.add(half(generation) as usize * Documented::BYTES) };
+    // SAFETY: as many bytes are in each as places.
+    let byte = unsafe { half.add(place.byte as usize) };
     // SAFETY: as above; the map outlives the program, and only the half that is not in force changes.
     unsafe { *byte >> place.bit & 1 != 0 }
 }

@@ -1,6 +1,6 @@
 //! Learning over the kernel's maps: names of the policy, questions, and the addresses that answers tell.
 
-use core::ptr;
+use core::{hint::black_box, ptr};
 
 use aya_ebpf::{
     bindings::{self, BPF_NOEXIST},
@@ -165,12 +165,11 @@ pub(crate) fn load<P: Packet>(packet: &P, sight: &Sight) -> u32 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_follow(dns: *mut Dns, flow: *const FlowKey, of: u32, now: u64) -> u32 {
-    if dns.is_null() || flow.is_null() {
+    let Some(dns) = own(dns) else { return 0 };
+    if flow.is_null() {
         return 0;
     }
-    // SAFETY: the verifier lets only memory of this size or null through; this CPU's own value.
-    let dns = unsafe { &mut *dns };
-    // SAFETY: as above.
+    // SAFETY: the verifier lets only memory of this size or null through.
     let flow = unsafe { &*flow };
     let direction = if of >> 16 == 0 { Direction::Ingress } else { Direction::Egress };
     let names = KernelNames { generation: of as u16, now };
@@ -204,11 +203,8 @@ extern "C" fn portreeve_read(dns: *mut Dns, at: u32, keeps: u32) -> u32 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_turn(dns: *mut Dns, generation: u32) -> u32 {
-    if dns.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of this size or null through; this CPU's own value.
-    dns::turn(unsafe { &mut *dns }, &KernelNames { generation: generation as u16, now: 0 });
+    let Some(dns) = own(dns) else { return 0 };
+    dns::turn(dns, &KernelNames { generation: generation as u16, now: 0 });
     0
 }
 
@@ -216,26 +212,32 @@ extern "C" fn portreeve_turn(dns: *mut Dns, generation: u32) -> u32 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_begin(dns: *mut Dns, flow: *const FlowKey, generation: u32, now: u64) -> u32 {
-    if dns.is_null() || flow.is_null() {
+    let Some(dns) = own(dns) else { return 0 };
+    if flow.is_null() {
         return 0;
     }
     let names = KernelNames { generation: generation as u16, now };
     // SAFETY: the verifier lets only memory of this size or null through.
-    let flow = unsafe { &*flow };
-    // SAFETY: as above; this CPU's own value.
-    dns::begin(unsafe { &mut *dns }, flow, &names)
+    dns::begin(dns, unsafe { &*flow }, &names)
 }
 
 /// As above: one record.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_record(dns: *mut Dns, generation: u32, now: u64) -> u32 {
-    if dns.is_null() {
-        return Walked::Broken as u32;
-    }
+    let Some(dns) = own(dns) else { return Walked::Broken as u32 };
     let names = KernelNames { generation: generation as u16, now };
-    // SAFETY: the verifier lets only memory of this size or null through; this CPU's own value.
-    dns::record(unsafe { &mut *dns }, &names)
+    dns::record(dns, &names)
+}
+
+/// This CPU's message, which is what `dns` points to, as a map's value: Linux 6.1 takes keys from no other memory that a
+/// function was handed.
+#[inline(always)]
+fn own(dns: *mut Dns) -> Option<&'static mut Dns> {
+    // The compiler has to think that the caller's pointer is used, or what it knows of the message would hold beyond the
+    // call.
+    black_box(dns);
+    maps::message()
 }
 
 /// As above: puts a name to an address, under the lock of its set.

@@ -1,15 +1,18 @@
 //! `cargo xtask vm`: the kernel programs on other kernels, in virtual machines without any help of the processor's.
 
+mod hooks;
 mod root;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
 
+use self::hooks::Said;
 use crate::{
     cargo,
     setup::{self, Purpose},
@@ -23,6 +26,10 @@ const KERNELS: [(&str, &str); 3] = [
     ("6.12-rt", r"^linux-image-6\.12\..*-rt-amd64$"),
 ];
 
+/// Seconds until a machine is stopped, and how `timeout` says that it was.
+const LONGEST: &str = "3600";
+const TIMED_OUT: i32 = 124;
+
 /// What the machines take.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,7 +40,7 @@ pub(crate) struct Args {
     sequences: u32,
 }
 
-/// Boots each kernel, runs the suites there, and attaches the programs to an interface.
+/// Boots each kernel, runs the suites there, lets an agent enforce there, and lists which kernel gets which hook.
 ///
 /// # Errors
 /// A kernel can't be had, or a suite fails there; what it said has been shown.
@@ -44,7 +51,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     let folder = cargo::target().join("vm");
     let initramfs = root::pack(&folder, args.sequences)?;
-    let mut failed = Vec::new();
+    let (mut failed, mut list) = (Vec::new(), Vec::new());
     for (name, pattern) in KERNELS {
         if !args.kernels.is_empty() && !args.kernels.iter().any(|wanted| wanted == name) {
             continue;
@@ -52,10 +59,13 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         let image = image(&folder.join(name), pattern)?;
         println!("vm: {name}: {}", image.display());
         let initramfs = root::with_modules(&initramfs, &folder.join(name))?;
-        if !boots(&image, &initramfs)? {
+        let said = boot(&image, &initramfs)?;
+        if !said.passed {
             failed.push(name);
         }
+        list.push(said);
     }
+    list.iter().for_each(|said| print!("vm: {said}"));
     ensure!(failed.is_empty(), "not everything passed on {}", failed.join(", "));
     Ok(())
 }
@@ -96,11 +106,11 @@ fn found(boot: &Path) -> Result<Option<PathBuf>> {
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))))
 }
 
-/// Whether all suites passed on this kernel.
-fn boots(image: &Path, initramfs: &Path) -> Result<bool> {
+/// What a machine with this kernel said, which is shown as it comes.
+fn boot(image: &Path, initramfs: &Path) -> Result<Said> {
     let mut machine = Command::new("timeout");
     machine.args([
-        "1800",
+        LONGEST,
         "qemu-system-x86_64",
         "-accel",
         "tcg,thread=multi",
@@ -113,10 +123,19 @@ fn boots(image: &Path, initramfs: &Path) -> Result<bool> {
     ]);
     machine.args(["-nographic", "-no-reboot", "-append", "console=ttyS0 quiet panic=-1", "-kernel"]);
     machine.arg(image).arg("-initrd").arg(initramfs).stdin(Stdio::null());
-    let output = machine.output().context("can't start qemu-system-x86_64")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    println!("{said}");
-    Ok(said.lines().any(|line| line.trim() == "vm: 0"))
+    let mut machine = machine.stdout(Stdio::piped()).spawn().context("can't start qemu-system-x86_64")?;
+    let mut console = String::new();
+    for line in BufReader::new(machine.stdout.take().context("no console")?).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{}", line.trim_end());
+        console.push_str(&line);
+        console.push('\n');
+    }
+    let status = machine.wait()?;
+    if status.code() == Some(TIMED_OUT) {
+        eprintln!("vm: stopped after {LONGEST} s");
+    }
+    Ok(Said::read(&console))
 }
 
 #[cfg(test)]

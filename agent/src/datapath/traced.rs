@@ -1,5 +1,7 @@
 //! The kernel programs loaded to be asked: what they say of a frame, at a time that the caller names.
 
+mod attached;
+
 use std::time::Duration;
 
 use aya::{
@@ -16,6 +18,7 @@ use portreeve_common::{
     trace::Trace,
 };
 
+pub use self::attached::Classifiers;
 use super::{
     DatapathError, Pins,
     names::Names,
@@ -103,7 +106,24 @@ impl Traced {
         hook: Hook,
         now: u64,
     ) -> Result<(Reason, Option<RuleId>), DatapathError> {
-        ask(&self.ebpf, &mut self.trace, frame, length, hook, now)
+        ask(&self.ebpf, &mut self.trace, frame, length, hook, now, None)
+    }
+
+    /// The verdict by XDP on a whole frame whose first buffer has no more than `first` bytes. The kernel makes such
+    /// buffers since Linux 6.18.
+    ///
+    /// # Errors
+    /// The kernel does not run it.
+    pub fn judge_in_buffers(
+        &mut self,
+        frame: &[u8],
+        first: u32,
+        now: u64,
+    ) -> Result<(Reason, Option<RuleId>), DatapathError> {
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let context: Vec<u8> =
+            [0, first.min(length), 0, 0, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        ask(&self.ebpf, &mut self.trace, frame, length, Hook::Xdp, now, Some(&context))
     }
 
     /// The hook that judges a direction when ingress is native, or is not.
@@ -127,7 +147,7 @@ impl Traced {
     fn run(&self, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
         let program =
             self.ebpf.program(hook.asked_program()).ok_or(DatapathError::Missing(hook.asked_program()))?;
-        run(program, frame, hook, repeat)
+        run(program, frame, hook, repeat, None)
     }
 }
 
@@ -159,7 +179,7 @@ impl Rehearsal {
         now: u64,
     ) -> Result<(Reason, Option<RuleId>), DatapathError> {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        ask(&self.ebpf, &mut self.trace, frame, length, hook, now)
+        ask(&self.ebpf, &mut self.trace, frame, length, hook, now, None)
     }
 }
 
@@ -170,6 +190,7 @@ fn ask(
     length: u32,
     hook: Hook,
     now: u64,
+    context: Option<&[u8]>,
 ) -> Result<(Reason, Option<RuleId>), DatapathError> {
     if frame.len() < shortest(frame, hook) {
         return Ok((Reason::Malformed, None));
@@ -178,7 +199,7 @@ fn ask(
     trace.set(0, Trace::at(now, length), 0).map_err(failed)?;
     let name = hook.asked_program();
     let program = ebpf.program(name).ok_or(DatapathError::Missing(name))?;
-    run(program, frame, hook, 1)?;
+    run(program, frame, hook, 1, context)?;
     let answer = trace.get(&0, 0).map_err(failed)?;
     Ok((answer.reason().ok_or(DatapathError::Silent)?, answer.rule()))
 }
@@ -207,7 +228,13 @@ fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<(), DatapathError> {
     }
 }
 
-fn run(program: &Program, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestRunResult, DatapathError> {
+fn run(
+    program: &Program,
+    frame: &[u8],
+    hook: Hook,
+    repeat: u32,
+    context: Option<&[u8]>,
+) -> Result<TestRunResult, DatapathError> {
     let failed = |error| {
         let name = hook.asked_program();
         DatapathError::program(
@@ -217,7 +244,8 @@ fn run(program: &Program, frame: &[u8], hook: Hook, repeat: u32) -> Result<TestR
         )
     };
     let frame = &frame[..frame.len().min(LONGEST)];
-    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+    let options =
+        TestRunOptions { data_in: Some(frame), ctx_in: context, repeat, ..TestRunOptions::default() };
     if hook == Hook::Xdp {
         let program: &Xdp = program.try_into().map_err(failed)?;
         program.test_run(options).map_err(failed)

@@ -10,6 +10,8 @@ use procfs::process::Process;
 
 use super::{Finding, MACHINE};
 
+/// The oldest kernel that the programs are tried on (`cargo xtask vm`).
+const OLDEST: (u32, u32) = (6, 1);
 /// TCX, which egress and ingress without native XDP are attached by (Linux commit e420bed02507).
 const TCX: (u32, u32) = (6, 6);
 /// Where a bpffs belongs.
@@ -44,13 +46,13 @@ fn kernel(version: Option<(u32, u32)>) -> Finding {
     if (major, minor) >= TCX {
         return Finding::ok(MACHINE, "kernel", format!("{seen}: links for XDP, TCX for TC"));
     }
-    let seen = format!("{seen} has no TCX");
-    Finding::refused(
-        MACHINE,
-        "kernel",
-        seen,
-        "Linux 6.6 or later is needed: TCX keeps others from taking us off",
-    )
+    if (major, minor) < OLDEST {
+        let advice = "use Linux 6.1 or later: on older kernels nobody has tried whether the programs load";
+        return Finding::refused(MACHINE, "kernel", seen, advice);
+    }
+    let seen = format!("{seen} has no TCX: TC is filters of clsact");
+    let advice = "others can put theirs before, or take ours off; Linux 6.6 or later keeps them from it";
+    Finding::warning(MACHINE, "kernel", seen, advice)
 }
 
 fn btf() -> Finding {
@@ -149,8 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_tcx_is_refused() {
-        assert_eq!(kernel(Some((6, 1))).level, Level::Refused);
+    fn a_kernel_without_tcx_is_warned_of_and_an_older_one_refused() {
+        assert_eq!(kernel(Some((5, 15))).level, Level::Refused);
+        assert_eq!(kernel(Some((6, 1))).level, Level::Warning);
+        assert_eq!(kernel(Some((6, 5))).level, Level::Warning);
         assert_eq!(kernel(Some((6, 6))).level, Level::Ok);
         assert_eq!(kernel(Some((7, 0))).level, Level::Ok);
         assert_eq!(kernel(None).level, Level::Warning);

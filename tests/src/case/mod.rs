@@ -2,6 +2,7 @@
 
 mod field;
 mod host;
+mod loaded;
 mod message;
 mod packet;
 mod prior;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use field::{EtherType, ExtensionName, IpOption, Malformed, Place};
 pub use host::{Allow, Baseline, Host, Machine, Role};
+pub use loaded::Loaded;
 pub use message::{Embedded, Icmp, Igmp};
 pub use packet::{FirstFragment, Fragment, Packet};
 pub use prior::{Prior, State};

@@ -21,6 +21,7 @@ mod interface;
 mod interrupt;
 mod process;
 mod resolver;
+mod sender;
 mod server;
 mod sweep;
 mod time;
@@ -45,6 +46,7 @@ pub use self::{
     host::{Host, HostBuilder},
     process::Output,
     resolver::Resolver,
+    sender::Sender,
     server::Server,
     sweep::{Leftovers, dead as sweep},
     time::TimeServer,

@@ -8,6 +8,7 @@ use super::{
     Judged, Model,
     dissect::Packet,
     ends::{ends, wish},
+    names::Peer,
     rules::{Which, Wish},
 };
 

@@ -109,11 +109,16 @@ const BENCH: [Need; 9] = [
     need("iperf3", "iperf3"),
 ];
 
-const VM: [Need; 4] = [
+const VM: [Need; 9] = [
     need("qemu-system-x86_64", "qemu-system-x86"),
     need("/bin/busybox", "busybox-static"),
     need("cpio", "cpio"),
     need("strip", "binutils"),
+    need("xz", "xz-utils"),
+    need("ip", "iproute2"),
+    need("ss", "iproute2"),
+    need("mount", "mount"),
+    need("setpriv", "util-linux"),
 ];
 
 const DIST: [Need; 4] = [

@@ -10,15 +10,16 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cargo;
 
-/// The suites that run there: they load the programs and ask them, and need no network.
-const SUITES: [&str; 2] = ["cases_kernel", "model"];
-
+/// The suites that run there: they load the programs, ask them, and attach them to cables of their own.
+const SUITES: [&str; 2] = ["attached", "model"];
 /// What the host files there ask for. `status` runs a packet through the programs that are attached.
 const HOOKS: [&str; 2] = ["xdp", "tc"];
-/// Modules of cables, and of the traffic control that kernels without TCX have.
-const MODULES: [&str; 3] = ["veth", "sch_ingress", "cls_bpf"];
-/// Makes the cable: busybox's own does not.
-const IP: &str = "/bin/ip";
+/// Modules of switches, of cables, and of the traffic control that kernels without TCX have; each after what it needs.
+const MODULES: [&str; 6] = ["llc", "stp", "bridge", "veth", "sch_ingress", "cls_bpf"];
+/// Programs that set cables up: busybox has some of them, but not all that they do here.
+const TOOLS: [&str; 4] = ["ip", "ss", "mount", "setpriv"];
+/// Where they are.
+const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 const HOST: &str = r#"[host]
 name = "vm"
@@ -38,31 +39,8 @@ peers = "any"
 reason = "user interface"
 "#;
 
-/// What the first program of a machine does. Its last line is what the task waits for.
-const INIT: &str = "#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /tmp /run /var/lib
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox mount -t devtmpfs dev /dev
-/bin/busybox mount -t bpf bpf /sys/fs/bpf
-/bin/busybox uname -rv
-ulimit -l unlimited
-export PORTREEVE_SEQUENCES=@SEQUENCES@
-code=0
-for suite in @SUITES@; do /tests/$suite --nocapture 2>&1 || code=1; done
-for module in @MODULES@; do /bin/busybox insmod /modules/$module.ko || code=1; done
-/tests/ip link add enp2s0 type veth peer name wire
-/tests/ip address add 192.0.2.10/24 dev enp2s0
-/tests/ip link set wire up
-/tests/ip link set enp2s0 up
-for hook in @HOOKS@; do
-  echo vm: hook = $hook
-  /tests/portreeve apply /tests/$hook.toml 2>&1 && /tests/portreeve status 2>&1 || code=1
-  /tests/portreeve detach 2>&1 || code=1
-done
-echo vm: $code
-/bin/busybox poweroff -f
-";
+/// What the first program of a machine does.
+const INIT: &str = include_str!("init.sh");
 
 /// A first file system: busybox, the suites, the agent, and the libraries that they are linked with.
 ///
@@ -78,7 +56,9 @@ pub(super) fn pack(folder: &Path, sequences: u32) -> Result<PathBuf> {
     }
     fs::copy("/bin/busybox", root.join("bin/busybox")).context("no static busybox")?;
     let suites = SUITES.map(|suite| (suite, built(suite)));
-    for (name, program) in suites.into_iter().chain([("portreeve", agent()), ("ip", Ok(IP.into()))]) {
+    let own = [("portreeve", agent()), ("traffic", Ok(cargo::target().join("debug/traffic")))];
+    let tools = TOOLS.map(|tool| (tool, found(tool)));
+    for (name, program) in suites.into_iter().chain(own).chain(tools) {
         let (from, to) = (program?, root.join("tests").join(name));
         run(Command::new("strip").arg("-o").args([&to, &from]))?;
         libraries(&from, &root)?;
@@ -87,7 +67,7 @@ pub(super) fn pack(folder: &Path, sequences: u32) -> Result<PathBuf> {
         fs::write(root.join("tests").join(format!("{hook}.toml")), HOST.replace("@HOOK@", hook))?;
     }
     packs(&root)?;
-    let init = INIT.replace("@SEQUENCES@", &sequences.to_string()).replace("@SUITES@", &SUITES.join(" "));
+    let init = INIT.replace("@SEQUENCES@", &sequences.to_string());
     let init = init.replace("@HOOKS@", &HOOKS.join(" ")).replace("@MODULES@", &MODULES.join(" "));
     fs::write(root.join("init"), init)?;
     run(Command::new("chmod").arg("+x").arg(root.join("init")))?;
@@ -115,6 +95,11 @@ pub(super) fn with_modules(initramfs: &Path, kernel: &Path) -> Result<PathBuf> {
     let pack = "{ cat \"$1\"; cd root; find modules | cpio --quiet -o -H newc | gzip -1; } > \"$2\"";
     run(Command::new("sh").current_dir(kernel).args(["-ec", pack, "sh"]).args([initramfs, &archive]))?;
     Ok(archive)
+}
+
+fn found(tool: &str) -> Result<PathBuf> {
+    let at = FOLDERS.iter().map(|folder| Path::new(folder).join(tool));
+    at.into_iter().find(|path| path.is_file()).with_context(|| format!("no program {tool}"))
 }
 
 /// The agent, built if it is not.
