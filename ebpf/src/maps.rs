@@ -54,9 +54,8 @@ const CONTROLLED: u32 = 1_024;
 const FRAGMENTED: u32 = 4_096;
 /// Names and wildcards of both halves.
 const NAMED: u32 = HALVES * MAX_NAMES;
-/// Questions to resolvers that wait for their answer: for names of the policy, and for others.
+/// Questions to resolvers that wait for their answer: for names of the policy, and as many for others.
 const ASKED: u32 = 4_096;
-const ASKED_BESIDE: u32 = 1_024;
 /// Names whose addresses are bounded.
 const BOUNDED: u32 = MAX_NAMES;
 /// Addresses of which the name that was asked for is told.
@@ -114,7 +113,7 @@ pub(crate) static NAMES: LpmTrie<[u8; KEY_BYTES], u64> = LpmTrie::with_max_entri
 #[map]
 pub(crate) static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(ASKED, 0);
 #[map]
-pub(crate) static OTHERS: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(ASKED_BESIDE, 0);
+pub(crate) static OTHERS: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(ASKED, 0);
 #[btf_map]
 pub(crate) static LEARNED: BtfArray<LearnedSet, { LEARNED_SETS as usize }> = BtfArray::new();
 #[map]
