@@ -57,9 +57,12 @@ impl Learning for KernelNames {
 
     #[inline(always)]
     fn remember(&self, key: &QueryKey, query: Query, wanted: bool) {
-        let map = if wanted { &maps::QUERIES } else { &maps::OTHERS };
+        let (map, other) =
+            if wanted { (&maps::QUERIES, &maps::OTHERS) } else { (&maps::OTHERS, &maps::QUERIES) };
         // A refusal leaves the answer without its question: it is counted as unasked.
         let _unremembered = map.insert(key, &query, 0);
+        // The latest question with this number is the one that is waited for.
+        let _none = other.remove(key);
     }
 
     #[inline(always)]
