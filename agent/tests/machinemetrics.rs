@@ -44,10 +44,8 @@ fn verdict(options: &str, packet: &str) -> String {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{packet}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
     let text = |value: &serde_json::Value| value.as_str().unwrap_or("nothing").to_owned();
-    match &json["flow"]["id"] {
-        serde_json::Value::Null => format!("{} {}", text(&json["verdict"]), text(&json["reason"])),
-        flow => format!("{} {}", text(&json["verdict"]), text(flow)),
-    }
+    let by = if json["flow"].is_null() { &json["reason"] } else { &json["flow"]["id"] };
+    format!("{} {}", text(&json["verdict"]), text(by))
 }
 
 #[test]

@@ -84,9 +84,9 @@ impl Conversation {
         let service = *any(random, &pool.named_services);
         self.meet(random, pool, (to, service), began);
         if random.u8(..3) == 0 {
-            self.udp(random)
+            self.udp(random);
         } else {
-            self.tcp(random)
+            self.tcp(random);
         }
         if let Some(line) = self.lines.get_mut(first) {
             line.wait = *any(random, &BEFORE_CONNECTIONS);
@@ -121,7 +121,7 @@ impl Conversation {
                 let many = asked.many(random);
                 return self.message(random, Direction::Ingress, reply.addresses(&many).bytes(), by_tcp);
             }
-            21 => return self.from_elsewhere(random, right),
+            21 => return self.elsewhere(random, right),
             22 => return self.in_parts(random, &right, by_tcp),
             _ => right.clone(),
         };
@@ -148,7 +148,7 @@ impl Conversation {
     }
 
     /// Somebody else answers, or the resolver does so to another port.
-    fn from_elsewhere(&mut self, random: &mut Rng, message: Vec<u8>) {
+    fn elsewhere(&mut self, random: &mut Rng, message: Vec<u8>) {
         let frame = self.ends.frame(Direction::Ingress).udp().payload(message);
         let (stranger, source) = (STRANGERS[usize::from(!frame.is_ipv4())], frame.source.port);
         let frame = match random.u8(..3) {
