@@ -44,7 +44,7 @@ pub fn print(text: &str) -> Result<(), OutputError> {
 /// Prints a text; `false` once the reader has seen enough.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_while_read(text: &str) -> Result<bool, OutputError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
