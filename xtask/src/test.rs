@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    cargo,
+    cargo, demo,
     setup::{self, Purpose},
     step,
 };
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// This machine can't build or lacks a program.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
-    setup::ensure(&[Purpose::Build, Purpose::Test])?;
+    setup::ensure(&[Purpose::Build, Purpose::Test, Purpose::Demo])?;
     let mut total = Total::default();
     total.suite("tests without privileges", &[], args)?;
     if nix::unistd::geteuid().is_root() {
@@ -72,7 +72,24 @@ impl Total {
             self.broken.push(format!("privileged suites: {error:#}"));
             return Ok(());
         }
-        self.suite("privileged suites", &["--package", "portreeve-tests"], args)
+        self.suite("privileged suites", &["--package", "portreeve-tests"], args)?;
+        if args.filter.is_none() {
+            self.demo();
+        }
+        Ok(())
+    }
+
+    /// The README's first command, with the agent of the suites.
+    fn demo(&mut self) {
+        println!("test: the demo");
+        match demo::both(&cargo::target().join("debug/portreeve")) {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                println!("{error:#}");
+                self.failed += 1;
+                self.failures.push("the demo".to_owned());
+            }
+        }
     }
 
     /// Runs one `cargo test`, shows what it says, and adds it up.

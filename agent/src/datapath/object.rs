@@ -185,7 +185,9 @@ fn load_with(
     let Globals { slot, interfaces, secret, sets } = globals;
     let Direct { switch, settings, documented } = direct;
     let mut loader = EbpfLoader::new();
+    // Nothing in the programs depends on the kernel's types: reading them would take more memory than all else.
     loader
+        .btf(None)
         .override_global("INTERFACE", slot, true)
         .override_global("INTERFACES", interfaces, true)
         .override_global("SECRET", secret, true)

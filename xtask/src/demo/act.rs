@@ -15,6 +15,8 @@ const USED: [&str; 5] = ["SIE-IED-01", "SIE-IED-02", "SIE-IED-03", "SIE-IED-04",
 
 /// The exit code of `drift` when it has found some.
 const DRIFT: i32 = 1;
+/// Exit code of `enforce` that is refused.
+const REFUSED: i32 = 2;
 
 /// Where ingress is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +102,9 @@ impl Act<'_> {
     /// Only what the document names passes.
     pub(super) fn enforce(&self) -> Result<()> {
         report::heading("Enforce: what is not documented does not pass");
-        report::shell(self.agent, &["enforce"])?;
+        // While nothing was dropped, strangers used ports of required flows: that is what it asks about first.
+        report::refused(self.agent, &["enforce"], REFUSED)?;
+        report::shell(self.agent, &["enforce", "--force"])?;
         self.stands("ingress", self.hook.state())?;
         self.stands("egress", "enforcing-tc")?;
         traffic::play(self.plant, Mode::Enforce)?;

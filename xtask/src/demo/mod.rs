@@ -50,9 +50,17 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     setup::ensure(&[Purpose::Build, Purpose::Demo])?;
     let program = args.program.clone().map_or_else(build::agent, Ok)?;
+    both(&program)
+}
+
+/// Plays it by either hook, with this program.
+///
+/// # Errors
+/// As [`main`].
+pub(crate) fn both(program: &Path) -> Result<()> {
     let begin = Instant::now();
     for hook in [Hook::Xdp, Hook::Tc] {
-        play(hook, &program).with_context(|| format!("the demo with hook = \"{}\" failed", hook.name()))?;
+        play(hook, program).with_context(|| format!("the demo with hook = \"{}\" failed", hook.name()))?;
     }
     println!("\nThe demo went as it should ({}).", step::seconds(begin.elapsed()));
     Ok(())

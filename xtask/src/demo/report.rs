@@ -26,6 +26,18 @@ pub(super) fn shell_with_code(agent: &Agent, words: &[&str], code: i32) -> Resul
     show(words, output)
 }
 
+/// The same for a command that is refused with this exit code, and says why.
+///
+/// # Errors
+/// It ends with another code.
+pub(super) fn refused(agent: &Agent, words: &[&str], code: i32) -> Result<Output> {
+    let output = agent.command(words)?;
+    anyhow::ensure!(output.code == Some(code), "expected the exit code {code}: {output}");
+    let output = show(words, output)?;
+    output.stderr.lines().for_each(|line| println!("{}", format!("    {line}").trim_end()));
+    Ok(output)
+}
+
 fn show(words: &[&str], output: Output) -> Result<Output> {
     println!("\n  $ portreeve {}    ({:.2} s)", words.join(" "), output.took.as_secs_f64());
     output.stdout.lines().for_each(|line| println!("{}", format!("    {line}").trim_end()));
