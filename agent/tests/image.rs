@@ -359,7 +359,10 @@ fn what_waits_for_addresses_is_said() {
         image.deferred.iter().map(|deferred| (deferred.flow.as_str(), deferred.why.as_str())).collect();
     assert_eq!(
         why,
-        [("F2", "the addresses of api.example.com are not known, and no resolver is allowed to learn from")]
+        [(
+            "F2",
+            "the addresses of api.example.com are not known, and no resolver is listed to learn them from"
+        )]
     );
     let simulation = Simulation::new(image);
     let packet = syn(443, "198.51.100.1".parse().unwrap());
