@@ -138,8 +138,8 @@ impl Headers {
     #[must_use]
     pub const fn source(&self, direction: Direction) -> Address {
         match direction {
-            Direction::Ingress => self.key.remote(),
-            Direction::Egress => self.key.local(),
+            Direction::Ingress => *self.key.remote(),
+            Direction::Egress => *self.key.local(),
         }
     }
 

@@ -12,7 +12,7 @@ use portreeve_common::{
 };
 
 use crate::{
-    clock,
+    argument, clock,
     frame::{Frame, Skb, Xdp},
     maps, names,
     record::{self, Counting},
@@ -145,8 +145,7 @@ fn passes_long<F: Frame>(ctx: *mut F::Context, direction: Direction) -> u64 {
 
 #[inline(never)]
 fn see<F: Frame>(ctx: *mut F::Context, direction: u32, sight: &mut Sight) {
-    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
-    look(&F::of(ctx), direction, sight);
+    look(&F::of(ctx), argument::direction(direction), sight);
 }
 
 #[inline(always)]

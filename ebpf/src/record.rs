@@ -9,7 +9,12 @@ use portreeve_common::{
     switch::{Mode, Posture},
 };
 
-use crate::{clock, frame::Frame, maps};
+use crate::{
+    argument::{given, given_mut},
+    clock,
+    frame::Frame,
+    maps,
+};
 
 /// What one frame adds.
 #[derive(Clone, Copy)]
@@ -148,11 +153,7 @@ impl<F: Frame> Counting<'_, F> {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_talk(latest: *mut Talker, high: u64, low: u64, what: u64, now: u64) -> u32 {
-    if latest.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of this size or null through; this CPU's own value.
-    let latest = unsafe { &mut *latest };
+    let Some(latest) = given_mut(latest) else { return 0 };
     if latest.key.is_present() {
         add_talker(latest);
     }
@@ -198,11 +199,7 @@ pub(crate) fn count<F: Frame>(
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weight: u64, cgroup: u64) -> u32 {
-    if sight.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of this size or null through.
-    let headers = unsafe { &(*sight).headers };
+    let Some(Sight { headers, .. }) = given(sight) else { return 0 };
     let decision = Decision::from_word(decision);
     let now = if how & ASKED != 0 {
         if let Some(trace) = maps::trace(true) {
@@ -239,7 +236,7 @@ extern "C" fn portreeve_count(sight: *const Sight, decision: u32, how: u64, weig
             add_to_port(page, place, weight);
         }
     }
-    let peer = headers.key.remote();
+    let peer = *headers.key.remote();
     let key = TalkerKey::new(peer, headers.number, headers.protocol, direction, would, reason);
     let uid = (how >> 32) as u32;
     add_talker(&Talker { cgroup, uid, ..Talker::new(key, weight.packets, now) });

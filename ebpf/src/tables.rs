@@ -1,10 +1,12 @@
 //! The decision core's look-ups over the kernel's maps.
 
+mod functions;
+
 use portreeve_common::{
-    Address, Decision, Direction, Reason, Sight, Tables,
-    class::{self, Class, Documented, PeerBucket, Peering, RuleId},
+    Address, Decision, Direction, Sight, Tables,
+    class::{Class, Documented, PeerBucket, Peering, RuleId},
     clause::{Clause, Interfaces},
-    decide::{self, Control, decide},
+    decide::{Control, decide},
     flow::{FlowKey, FlowState},
     names::{LearnedSet, NameId},
     seed::Seed,
@@ -14,7 +16,11 @@ use portreeve_common::{
     tables::{FragmentKey, FragmentState, Live},
 };
 
-use crate::{clock, flows, maps, names};
+use self::functions::{
+    portreeve_among, portreeve_controlled, portreeve_judge, portreeve_leases, portreeve_named,
+    portreeve_note, portreeve_open, portreeve_particular, portreeve_pattern, portreeve_protects,
+};
+use crate::{argument::direction, clock, flows, maps, names};
 
 /// One generation, as one packet sees it.
 pub(crate) struct KernelTables {
@@ -282,141 +288,4 @@ pub(crate) fn plant(seed: &Seed, now: u64) -> bool {
         tables.note(&key, began);
     }
     planted
-}
-
-/// A global function: the verifier proves it once, whatever the packet looked like, and not once for each way
-/// through the parser. It takes plain words and memory only.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
-    let tables = KernelTables::at(generation, now);
-    if sight.is_null() {
-        return INTERNAL.word();
-    }
-    // SAFETY: the verifier lets only memory of this size or null through.
-    let sight = unsafe { &*sight };
-    decide::judge(sight, self::direction(direction), &tables).word()
-}
-
-/// As above.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_leases(sight: *const Sight, direction: u32, generation: u32, now: u64) -> u32 {
-    let tables = KernelTables::at(generation, now);
-    if sight.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of this size or null through.
-    let sight = unsafe { &*sight };
-    decide::leases(sight, self::direction(direction), &tables).into()
-}
-
-const INTERNAL: Decision = Decision::plain(Reason::Internal);
-
-/// As above.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_among(generation: u32, number: u32, remote: *const Address) -> u32 {
-    let Some((tables, remote)) = of(generation, remote) else { return INTERNAL.word() };
-    decide::among(number as u16, &remote, &tables).word()
-}
-
-/// As above. `of`: the generation in the lower half, and how the time is handed on in the upper.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_named(of: u32, number: u32, remote: *const Address, now: u64) -> u32 {
-    let tables = KernelTables::new(Posture::of(of as u16), Time::from_words(of >> 16, now));
-    if remote.is_null() {
-        return INTERNAL.word();
-    }
-    // SAFETY: the verifier lets only memory of an address's size or null through.
-    let remote = unsafe { &*remote };
-    decide::named(number as u16, remote, of >> 16 & LIVES != 0, &tables).word()
-}
-
-/// As above. One more than the position in the set, or 0.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_pattern(generation: u32, set: u32, name: u64) -> u32 {
-    let tables = KernelTables::at(generation, 0);
-    class::pattern(set as u16, NameId::from_word(name), &tables).map_or(0, |member| u32::from(member) + 1)
-}
-
-/// As above.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_protects(generation: u32, address: *const Address) -> u32 {
-    let Some((tables, address)) = of(generation, address) else { return 0 };
-    decide::protects(&address, &tables).into()
-}
-
-/// As above. `of`: the generation in the upper half, the first clause in the lower; `how`: who begins, and [`LIVES`].
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_particular(of: u32, how: u32, key: *const FlowKey, now: u64) -> u32 {
-    if key.is_null() {
-        return INTERNAL.word();
-    }
-    // SAFETY: the verifier lets only memory of a key's size or null through.
-    let key = unsafe { &*key };
-    let (began, lives) = (direction(how & !LIVES), how & LIVES != 0);
-    decide::particular(of as u16, key, began, lives, &KernelTables::at(of >> 16, now)).word()
-}
-
-/// As above. `of`: the generation in the upper half, the control port in the lower.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_controlled(of: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of a key's size or null through.
-    let key = unsafe { &*key };
-    let tables = KernelTables::at(of >> 16, now);
-    decide::is_controlled(of as u16, key, direction(began), &tables).into()
-}
-
-/// As above.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_note(generation: u32, began: u32, key: *const FlowKey, now: u64) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of a key's size or null through.
-    let key = unsafe { &*key };
-    decide::note(key, direction(began), &KernelTables::at(generation, now));
-    0
-}
-
-/// As above. 0, or one more than the direction's number.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn portreeve_open(generation: u32, key: *const FlowKey, now: u64) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of a key's size or null through.
-    let key = unsafe { &*key };
-    let live = KernelTables::at(generation, now).established(key, now);
-    match live {
-        Some(live) if !live.state.is_closing() => live.state.began().index() + 1,
-        Some(_) | None => 0,
-    }
-}
-
-#[inline(always)]
-const fn direction(index: u32) -> Direction {
-    if index == 0 { Direction::Ingress } else { Direction::Egress }
-}
-
-/// The tables of a generation, and the address that a caller's pointer has.
-#[inline(always)]
-fn of(generation: u32, address: *const Address) -> Option<(KernelTables, Address)> {
-    let tables = KernelTables::at(generation, 0);
-    if address.is_null() {
-        return None;
-    }
-    // SAFETY: the verifier lets only memory of an address's size or null through.
-    Some((tables, unsafe { *address }))
 }

@@ -233,7 +233,7 @@ fn judged(
     let connections = connections::all(flows).map_err(ControlError::Sockets)?;
     let cut = |connection: &Connection| {
         let key = &connection.key;
-        let passes_by = ours(key.local()) && !ours(key.remote());
+        let passes_by = ours(*key.local()) && !ours(*key.remote());
         passes_by && judge.allows(key, connection.began).is_none()
     };
     Ok(connections.into_iter().filter(cut).map(Cut::from).collect())
@@ -250,8 +250,8 @@ impl From<Connection> for Cut {
         };
         Self {
             protocol,
-            local: end(key.local(), key.local_port()),
-            remote: end(key.remote(), key.remote_port()),
+            local: end(*key.local(), key.local_port()),
+            remote: end(*key.remote(), key.remote_port()),
             direction: began.name(),
             process,
             own,

@@ -8,7 +8,7 @@ use portreeve_common::{
 
 use super::{
     DatapathError, Pins,
-    policy::{failed, pinned, typed},
+    map::{failed, pinned, typed},
 };
 
 /// The map's name.

@@ -14,6 +14,7 @@ mod route;
 
 pub mod clock;
 pub mod embryonic;
+mod map;
 pub mod names;
 pub mod pages;
 pub mod policy;

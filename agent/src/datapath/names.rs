@@ -14,8 +14,8 @@ use portreeve_common::{
 
 use super::{
     DatapathError, Pins,
+    map::{failed, pinned, typed},
     object::ORDER,
-    policy::{failed, pinned, typed},
 };
 
 /// Anything that the kernel takes for a frame.

@@ -1,25 +1,31 @@
 //! The policy's tables: written page by page into the half that is not in force, made current by one store.
 
-use std::collections::BTreeMap;
+mod documented;
+mod expected;
+mod page;
 
-use aya::{
-    Pod,
-    maps::{
-        Array, Map, MapData, MapError,
-        lpm_trie::{Key, LpmTrie},
-    },
+use aya::maps::{
+    Array, Map, MapData, MapError,
+    lpm_trie::{Key, LpmTrie},
 };
 use portreeve_common::{
-    Direction, Service,
-    class::{Class, Documented, PeerBucket, Peering},
+    class::{Documented, PeerBucket, Peering},
     clause::Clause,
-    names::{KEY_BYTES, NameId, NameKey},
-    service::Transport,
+    names::{KEY_BYTES, NameKey},
     settings::Settings,
     switch::Switch,
 };
 
-use super::{DatapathError, Pins};
+pub use self::expected::Expected;
+use self::{
+    documented::documented,
+    expected::{Patterns, patterns},
+    page::{half, pages, same},
+};
+use super::{
+    DatapathError, Pins,
+    map::{failed, pinned, typed},
+};
 use crate::{crash, image::Image};
 
 /// As in the kernel programs' `maps`.
@@ -257,201 +263,5 @@ impl PolicyMaps {
             ("NAMES", standing == patterns(generation, names)),
         ];
         Ok(same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
-    }
-}
-
-/// What a half should hold, as little as that takes: pages that are empty are left out.
-pub struct Expected {
-    settings: Settings,
-    documented: Vec<u8>,
-    classes: Pages<u16, WORDS>,
-    peerings: Pages<Peering, PEERINGS>,
-    peers: Pages<PeerBucket, BUCKETS>,
-    shared: Pages<u16, WORDS>,
-    clauses: Pages<Clause, CLAUSES>,
-    names: Vec<String>,
-}
-
-type Pages<V, const N: usize> = BTreeMap<u32, Box<[V; N]>>;
-
-impl Expected {
-    /// Of these tables.
-    #[must_use]
-    pub fn of(tables: &Tables<'_>) -> Self {
-        let Tables { classes, peerings, peers, shared, clauses, names, settings } = tables;
-        Self {
-            settings: *settings,
-            documented: documented(classes),
-            classes: filled(classes),
-            peerings: filled(peerings),
-            peers: filled(peers),
-            shared: filled(shared),
-            clauses: filled(clauses),
-            names: names.to_vec(),
-        }
-    }
-}
-
-/// Ids by where their patterns stand.
-type Patterns = BTreeMap<NameKey, u64>;
-
-fn patterns(generation: u16, names: &[String]) -> Patterns {
-    names.iter().map(|name| (NameKey::of(generation, name), NameId::of(name).word())).collect()
-}
-
-/// A bit for each port that has a class.
-fn documented(classes: &[u16]) -> Vec<u8> {
-    const PORTS: usize = 65_536;
-    let mut bits = vec![0; Documented::BYTES];
-    for direction in Direction::ALL {
-        for transport in [Transport::TCP, Transport::UDP] {
-            let first = Service::port_slot(direction, transport, 0) as usize;
-            let Documented { byte, bit: _ } = Documented::of(direction, transport, 0);
-            let ports = classes.get(first..).unwrap_or_default();
-            let ports = ports.get(..PORTS).unwrap_or(ports);
-            // Eight ports a byte, the first in its lowest bit: looking each one up takes longer than all the rest of
-            // a change of one rule.
-            for (byte, eight) in bits.iter_mut().skip(byte as usize).zip(ports.chunks(8)) {
-                *byte = eight
-                    .iter()
-                    .rev()
-                    .fold(0, |byte, class| byte << 1 | u8::from(*class != Class::NONE.word()));
-            }
-        }
-    }
-    bits
-}
-
-/// A pinned map.
-pub(super) fn pinned(pins: &Pins, name: &'static str) -> Result<Map, DatapathError> {
-    let data = MapData::from_pin(pins.map(name)).map_err(|error| failed(name, error))?;
-    Map::from_map_data(data).map_err(|error| failed(name, error))
-}
-
-pub(super) fn typed<T: TryFrom<Map, Error = MapError>>(
-    name: &'static str,
-    map: Map,
-) -> Result<T, DatapathError> {
-    T::try_from(map).map_err(|error| failed(name, error))
-}
-
-pub(super) fn failed(name: &'static str, source: MapError) -> DatapathError {
-    DatapathError::Map { name, source: Box::new(source) }
-}
-
-const fn half(generation: u16) -> u32 {
-    generation as u32 & (HALVES - 1)
-}
-
-/// A page of a table; what the table doesn't reach is empty.
-fn page<V: Pod + Default, const N: usize>(table: &[V], number: u32) -> [V; N] {
-    let mut page = [V::default(); N];
-    for (to, from) in page.iter_mut().zip(rest(table, number, N)) {
-        *to = *from;
-    }
-    page
-}
-
-/// A table from a page on.
-fn rest<V>(table: &[V], number: u32, length: usize) -> &[V] {
-    let begin = usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(length);
-    table.get(begin..).unwrap_or_default()
-}
-
-fn fits<V: Pod, const N: usize>(map: &Array<MapData, [V; N]>, table: &[V]) -> Result<u32, MapError> {
-    let count = map.len() / HALVES;
-    let needed = u32::try_from(table.len().div_ceil(N)).unwrap_or(u32::MAX);
-    if needed > count {
-        return Err(MapError::OutOfBounds { index: needed, max_entries: count });
-    }
-    Ok(count)
-}
-
-fn pages<V: Pod + Default + PartialEq, const N: usize>(
-    map: &mut Array<MapData, [V; N]>,
-    generation: u16,
-    table: &[V],
-) -> Result<(), MapError> {
-    let count = fits(map, table)?;
-    let first = half(generation) * count;
-    for number in 0..count {
-        let now = map.get(&(first + number), 0)?;
-        // Most pages stand there already, and most are whole: they are compared where they lie.
-        let same = match rest(table, number, N).first_chunk::<N>() {
-            Some(page) => now == *page,
-            None => now == page(table, number),
-        };
-        if !same {
-            crash::point();
-            map.set(first + number, page(table, number), 0)?;
-        }
-    }
-    Ok(())
-}
-
-fn filled<V: Pod + Default + PartialEq, const N: usize>(table: &[V]) -> Pages<V, N> {
-    let mut pages = Pages::new();
-    for (number, of_table) in (0..).zip(table.chunks(N)) {
-        if of_table.iter().any(|value| *value != V::default()) {
-            pages.insert(number, Box::new(page(table, number)));
-        }
-    }
-    pages
-}
-
-fn same<V: Pod + Default + PartialEq, const N: usize>(
-    name: &'static str,
-    map: &Array<MapData, [V; N]>,
-    generation: u16,
-    pages: &Pages<V, N>,
-) -> Result<bool, DatapathError> {
-    let count = map.len() / HALVES;
-    let first = half(generation) * count;
-    for number in 0..count {
-        let now = map.get(&(first + number), 0).map_err(|error| failed(name, error))?;
-        let same = match pages.get(&number) {
-            Some(page) => **page == now,
-            None => now.iter().all(|value| *value == V::default()),
-        };
-        if !same {
-            return Ok(false);
-        }
-    }
-    Ok(pages.keys().all(|number| *number < count))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bit_for_each_port_with_a_class() {
-        let mut classes = vec![0; Service::SLOTS as usize];
-        let ports = [0, 1, 7, 8, 443, 65_534, 65_535];
-        let services = Direction::ALL
-            .into_iter()
-            .flat_map(|direction| [Transport::TCP, Transport::UDP].map(|transport| (direction, transport)));
-        for (number, (direction, transport)) in services.clone().enumerate() {
-            for port in ports.into_iter().skip(number) {
-                classes[Service::port_slot(direction, transport, port) as usize] = 0x8001;
-            }
-        }
-        let bits = documented(&classes);
-        assert_eq!(bits.len(), Documented::BYTES);
-        for (number, (direction, transport)) in services.enumerate() {
-            for port in 0..=u16::MAX {
-                let Documented { byte, bit } = Documented::of(direction, transport, port);
-                let ruled = ports.iter().skip(number).any(|it| *it == port);
-                assert_eq!(bits[byte as usize] >> bit & 1 == 1, ruled, "{direction:?} {port}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_page_beyond_the_table_is_empty() {
-        let table: Vec<u16> = (1..=5).collect();
-        assert_eq!(page::<u16, 4>(&table, 0), [1, 2, 3, 4]);
-        assert_eq!(page::<u16, 4>(&table, 1), [5, 0, 0, 0]);
-        assert_eq!(page::<u16, 4>(&table, 2), [0; 4]);
     }
 }

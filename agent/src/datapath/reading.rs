@@ -16,8 +16,8 @@ use portreeve_common::{
 
 use super::{
     DatapathError, Pins,
+    map::{failed, pinned, typed},
     pages::Pages,
-    policy::{failed, pinned, typed},
 };
 
 /// The counters of an instance.

@@ -9,7 +9,7 @@ use portreeve_common::{
 
 use super::{
     DatapathError, Pins,
-    policy::{failed, pinned, typed},
+    map::{failed, pinned, typed},
 };
 
 /// The established table.

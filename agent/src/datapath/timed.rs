@@ -12,9 +12,10 @@ use portreeve_common::switch::{Mode, Posture, Switch};
 
 use super::{
     DatapathError,
+    map::failed,
     object::{self, Globals, Secret, Sets},
     pages::Pages,
-    policy::{PolicyMaps, Tables, failed},
+    policy::{PolicyMaps, Tables},
 };
 
 /// Its generation: the first.

@@ -21,10 +21,11 @@ use portreeve_common::{
 pub use self::attached::Classifiers;
 use super::{
     DatapathError, Pins,
+    map::{failed, typed},
     names::Names,
     object::{self, Globals, Secret, Sets},
     pins::Hook,
-    policy::{PolicyMaps, Tables, failed, typed},
+    policy::{PolicyMaps, Tables},
 };
 
 /// Frames shorter than an Ethernet header are not run by the kernel.

@@ -23,9 +23,9 @@ use super::{
     attach::Cover,
     clsact, foreign, interface,
     link::{self, LinkFacts},
+    map::{failed, pinned, typed},
     object::SHARED_MAPS,
     pins::Hook,
-    policy::{failed, pinned, typed},
 };
 
 /// Counts the proofs, by interface, mode and direction.

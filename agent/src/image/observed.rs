@@ -55,6 +55,7 @@ impl<'p> Observed<'p> {
 }
 
 /// The same with the slots of their counters.
+#[derive(Clone, Copy)]
 pub(super) struct Slotted<'a> {
     pub(super) observed: &'a Observed<'a>,
     pub(super) ids: &'a [RuleId],

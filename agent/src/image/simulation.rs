@@ -87,13 +87,13 @@ impl Simulation {
     /// The rule under which a flow may live that began in this direction, if there is one.
     #[must_use]
     pub fn allows(&self, key: &FlowKey, began: Direction) -> Option<RuleId> {
-        if self.protects(&key.local()) != decide::OWN {
+        if self.protects(key.local()) != decide::OWN {
             return None;
         }
         let decision = match self.class(key.service(began)).allows() {
             Allows::Nobody => return None,
             Allows::Anybody(rule) => return Some(rule),
-            Allows::Peers(number) => self.among_living(number, &key.remote()),
+            Allows::Peers(number) => self.among_living(number, key.remote()),
             Allows::Particular(first) => self.particular(first, key, began, true),
         };
         decision.rule().filter(|_| decision.passes())

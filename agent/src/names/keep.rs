@@ -168,7 +168,7 @@ fn flows_by_name(view: &View) -> Result<HashSet<(Address, u64)>, ControlError> {
     }
     let by = |state: FlowState| named.get(&state.rule()).into_iter().flatten();
     let live = view.live()?;
-    Ok(live.iter().flat_map(|(key, state)| by(*state).map(|id| (key.remote(), *id))).collect())
+    Ok(live.iter().flat_map(|(key, state)| by(*state).map(|id| (*key.remote(), *id))).collect())
 }
 
 /// Whether a resolver's answers count by this policy.

@@ -24,11 +24,11 @@ pub fn particular<T: Tables>(
         Direction::Ingress => (key.local(), key.remote_port()),
         Direction::Egress => (key.remote(), key.local_port()),
     };
-    let broadcast = tables.protects(&destination) == BROADCAST;
+    let broadcast = tables.protects(destination) == BROADCAST;
     let mut refusal = Decision::plain(Reason::NoRule);
     for place in 0..MAX_ALTERNATIVES {
         let Some(clause) = tables.clause(u32::from(first) + place) else { return Reason::Internal.into() };
-        if clause.is_to(&destination, broadcast) && clause.is_from(source_port) {
+        if clause.is_to(destination, broadcast) && clause.is_from(source_port) {
             let decision = judge(clause, key, began, lives, tables);
             if decision.passes() {
                 return decision;
@@ -49,8 +49,8 @@ fn judge<T: Tables>(clause: &Clause, key: &FlowKey, began: Direction, lives: boo
     let ruled = match clause.class().allows() {
         Allows::Nobody => return Reason::NoRule.into(),
         Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
-        Allows::Peers(number) if lives => tables.among_living(number, &key.remote()),
-        Allows::Peers(number) => tables.among(number, &key.remote()),
+        Allows::Peers(number) if lives => tables.among_living(number, key.remote()),
+        Allows::Peers(number) => tables.among(number, key.remote()),
         Allows::Particular(_) => return Reason::Internal.into(),
     };
     if !ruled.passes() {

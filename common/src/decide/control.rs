@@ -34,7 +34,7 @@ impl Control {
             Direction::Ingress => (client, port),
             Direction::Egress => (port, client),
         };
-        FlowKey::new(flow.local(), flow.remote(), local, remote, protocol::TCP)
+        FlowKey::new(*flow.local(), *flow.remote(), local, remote, protocol::TCP)
     }
 }
 

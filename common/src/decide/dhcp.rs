@@ -32,7 +32,7 @@ pub fn leases<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> boo
 /// To all servers of the link, or from an own address to one of them.
 #[inline(always)]
 fn asks<T: Tables>(headers: &Headers, tables: &T) -> bool {
-    let (client, server) = (headers.key.local(), headers.key.remote());
+    let (client, server) = (*headers.key.local(), *headers.key.remote());
     let key = if server.is_all_dhcp_servers() {
         // From a link-local address: `is_dhcp` has seen to that.
         question(client, server)
@@ -59,7 +59,7 @@ fn asks<T: Tables>(headers: &Headers, tables: &T) -> bool {
 /// From the server that was asked, or from any where all were: to the address that it may be about to lease, too.
 #[inline(always)]
 fn answers<T: Tables>(headers: &Headers, tables: &T) -> bool {
-    let (client, server) = (headers.key.local(), headers.key.remote());
+    let (client, server) = (*headers.key.local(), *headers.key.remote());
     if !headers.is_v4() {
         return tables.find(&question(client, Address::ALL_DHCP_SERVERS)).is_some();
     }

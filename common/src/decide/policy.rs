@@ -24,8 +24,8 @@ pub(super) fn look_up<T: Tables>(service: Service, sight: &Sight, lives: bool, t
     match tables.class(service).allows() {
         Allows::Nobody => Reason::NoRule.into(),
         Allows::Anybody(rule) => Decision::under(Reason::Rule, rule),
-        Allows::Peers(number) if lives => tables.among_living(number, &sight.headers.key.remote()),
-        Allows::Peers(number) => tables.among(number, &sight.headers.key.remote()),
+        Allows::Peers(number) if lives => tables.among_living(number, sight.headers.key.remote()),
+        Allows::Peers(number) => tables.among(number, sight.headers.key.remote()),
         Allows::Particular(first) => {
             sight.answered(service.direction).unwrap_or(Decision::asks(first, service.direction, lives))
         }
@@ -72,15 +72,15 @@ pub(super) fn ends<T: Tables>(
     tables: &T,
 ) -> Result<(), Decision> {
     let (local, remote) = (key.local(), key.remote());
-    let known = tables.protects(&remote);
+    let known = tables.protects(remote);
     let many = remote.is_multicast() || known == BROADCAST;
     if many && matches!(direction, Direction::Egress) {
         return Err(ruled.because(Reason::WrongPeer));
     }
-    if many || is_martian(&remote) || known == OWN {
+    if many || is_martian(remote) || known == OWN {
         return Err(Reason::Martian.into());
     }
-    if tables.protects(&local) == OWN { Ok(()) } else { Err(Reason::NotLocal.into()) }
+    if tables.protects(local) == OWN { Ok(()) } else { Err(Reason::NotLocal.into()) }
 }
 
 /// Who may send to many: another host that a wire can have, or this one.
@@ -94,9 +94,9 @@ pub(super) fn sender<T: Tables>(key: &FlowKey, direction: Direction, tables: &T)
         Direction::Ingress => (key.remote(), Reason::Martian),
         Direction::Egress => (key.local(), Reason::NotLocal),
     };
-    let known = tables.protects(&sender);
+    let known = tables.protects(sender);
     let right = match direction {
-        Direction::Ingress => known == 0 && !sender.is_multicast() && !is_martian(&sender),
+        Direction::Ingress => known == 0 && !sender.is_multicast() && !is_martian(sender),
         Direction::Egress => known == OWN,
     };
     if right { Ok(()) } else { Err(refusal.into()) }

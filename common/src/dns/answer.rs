@@ -67,7 +67,7 @@ fn judge<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> Outcome {
 pub fn begin<L: Learning>(dns: &mut Dns, flow: &FlowKey, learning: &L) -> u32 {
     dns.found = Found::default();
     dns.hint.text = [0; KEY_BYTES];
-    (dns.hint.seen, dns.hint.id, dns.hint.resolver) = (learning.now(), NameId::NONE.word(), flow.remote());
+    (dns.hint.seen, dns.hint.id, dns.hint.resolver) = (learning.now(), NameId::NONE.word(), *flow.remote());
     expected(dns, flow, learning) as u32
 }
 

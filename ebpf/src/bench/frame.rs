@@ -9,9 +9,9 @@ const IPV6: u16 = 0x86dd;
 const TCP: u8 = 6;
 
 /// Where things are in IPv4.
-const V4: Places = Places { protocol: 23, source: 26, low: 28, transport: 34, address: 4 };
+const V4: Places = Places { protocol: 23, low: 28, transport: 34, address: 4 };
 /// Where things are in IPv6.
-const V6: Places = Places { protocol: 20, source: 22, low: 36, transport: 54, address: 16 };
+const V6: Places = Places { protocol: 20, low: 36, transport: 54, address: 16 };
 const V4_CHECKSUM: usize = 24;
 const V6_HIGH: usize = 34;
 /// In TCP and in UDP.
@@ -26,7 +26,6 @@ const ACK: u16 = 0x5010;
 #[derive(Clone, Copy)]
 pub(crate) struct Places {
     pub(crate) protocol: usize,
-    pub(crate) source: usize,
     low: usize,
     pub(crate) transport: usize,
     /// Bytes of an address.

@@ -13,7 +13,10 @@ use portreeve_common::{
 };
 
 use super::{Frame, MAX_OFFSET, Piece, by_helper, direct};
-use crate::{maps, names};
+use crate::{
+    argument::{self, given, given_mut},
+    maps, names,
+};
 
 /// A frame, of which the first buffer is read directly and the others by a helper.
 pub(crate) struct Xdp<const ASKED: bool> {
@@ -134,23 +137,16 @@ extern "C" fn portreeve_walk_xdp(ctx: *mut xdp_md, first: u32, start: u32) -> u6
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_message_xdp(ctx: *mut xdp_md, direction: u32, sight: *mut Sight) -> u32 {
-    if sight.is_null() {
-        return 0;
+    if let Some(sight) = given_mut(sight) {
+        message(&Helped(ctx), argument::direction(direction), sight);
     }
-    let direction = if direction == 0 { Direction::Ingress } else { Direction::Egress };
-    // SAFETY: the verifier lets only memory of this size or null through, and the caller holds it alone.
-    message(&Helped(ctx), direction, unsafe { &mut *sight });
     0
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn portreeve_names_xdp(ctx: *mut xdp_md, sight: *const Sight) -> u32 {
-    if sight.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier lets only memory of this size or null through.
-    names::load(&Helped(ctx), unsafe { &*sight })
+    given(sight).map_or(0, |sight| names::load(&Helped(ctx), sight))
 }
 
 impl<const ASKED: bool> Frame for Xdp<ASKED> {

@@ -63,7 +63,7 @@ pub(super) fn gather(view: &View) -> Result<NamesJson, ControlError> {
     let mut flows: BTreeMap<Address, BTreeSet<String>> = BTreeMap::new();
     for (key, state) in view.live()? {
         if let Some(flow) = view.image.flow(state.rule()) {
-            flows.entry(key.remote()).or_default().insert(flow.flow.clone());
+            flows.entry(*key.remote()).or_default().insert(flow.flow.clone());
         }
     }
     let of = |name: &String| {

@@ -107,7 +107,7 @@ fn key(local: SocketAddr, remote: SocketAddr, protocol: u8) -> FlowKey {
 }
 
 fn ends(key: &FlowKey) -> (Address, u16, Address, u16) {
-    (key.remote(), key.remote_port(), key.local(), key.local_port())
+    (*key.remote(), key.remote_port(), *key.local(), key.local_port())
 }
 
 /// The first process that has each socket. Processes come and go meanwhile.
