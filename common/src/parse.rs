@@ -53,6 +53,8 @@ pub struct Headers {
     pub flags: u8,
     /// Its place in a fragmented datagram.
     pub fragment: Fragment,
+    /// Whether something comes behind the TCP header.
+    pub data: bool,
 }
 
 /// A packet's place in its datagram.
@@ -170,6 +172,7 @@ impl Headers {
         self.hop_limit = 0;
         self.flags = 0;
         self.fragment = Fragment::Whole;
+        self.data = false;
     }
 }
 

@@ -201,6 +201,10 @@ impl<E: Ends> Plain<E> {
     /// Why the packet may not begin a flow; that it may is not for the short way to say.
     #[inline(always)]
     fn refusal<T: Tables, O: Outcomes>(&self, direction: Direction, tables: &T, outcomes: &O) -> O::Out {
+        // What is refused is remembered: see `decide`.
+        if tables.posture().observes_alone(direction) {
+            return outcomes.unsaid();
+        }
         if !tables.documents(direction, self.transport, self.number()) {
             return outcomes.no_rule(self);
         }

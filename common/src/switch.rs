@@ -90,6 +90,31 @@ impl Posture {
         (enforces as u64 & 1) ^ 1
     }
 
+    /// Whether this direction is observed while the other one is enforced: what it lets pass is to be answered.
+    #[inline(always)]
+    #[must_use]
+    pub const fn observes_alone(self, direction: Direction) -> bool {
+        let other = match direction {
+            Direction::Ingress => 0b10,
+            Direction::Egress => 0b01,
+        };
+        self.0 >> 14 == other
+    }
+
+    /// As a function in the kernel is told of it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u16 {
+        self.0
+    }
+
+    /// As above.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u16) -> Self {
+        Self(word)
+    }
+
     /// The same with another mode for one direction.
     #[must_use]
     pub const fn with(self, direction: Direction, mode: Mode) -> Self {
@@ -196,6 +221,12 @@ mod tests {
         assert_eq!(OLD.with(Direction::Egress, Mode::Enforce), Posture::new(6, Mode::Enforce, Mode::Enforce));
         assert_eq!(OLD.as_generation(9), Posture::new(9, Mode::Enforce, Mode::Observe));
         assert_eq!(Posture::new(16_384, Mode::Observe, Mode::Observe).generation(), 0);
+        assert!(OLD.observes_alone(Direction::Egress) && !OLD.observes_alone(Direction::Ingress));
+        assert!(OLD.with(Direction::Ingress, Mode::Observe).mode(Direction::Egress) == Mode::Observe);
+        for direction in Direction::ALL {
+            assert!(!NEW.observes_alone(direction) && !Posture::of(6).observes_alone(direction));
+            assert!(NEW.with(direction, Mode::Observe).observes_alone(direction));
+        }
     }
 
     #[test]

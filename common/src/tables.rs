@@ -9,6 +9,7 @@ use crate::{
     names::{LearnedSet, NameId},
     service::Transport,
     settings::Settings,
+    switch::Posture,
 };
 
 /// Policy of one generation, state, and the clock.
@@ -21,6 +22,9 @@ pub trait Tables {
 
     /// The generation that is in force.
     fn generation(&self) -> u16;
+
+    /// The modes in force, whatever the generation.
+    fn posture(&self) -> Posture;
 
     /// Its settings.
     fn settings(&self) -> &Settings;

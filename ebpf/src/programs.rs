@@ -134,7 +134,7 @@ fn passes_long<F: Frame>(ctx: *mut F::Context, direction: Direction) -> u64 {
     let Some(sight) = maps::sight() else { return would };
     see::<F>(ctx, direction.index(), sight);
     let (generation, now) = (posture.generation(), clock::now(F::ASKED));
-    let decision = judge(sight, direction, generation, now);
+    let decision = judge(sight, direction, posture, now);
     let frame = F::of(ctx);
     if dns::concerns(&sight.headers, decision, maps::settings(generation)) && frame.load(sight) {
         names::follow(sight, direction, generation, now);

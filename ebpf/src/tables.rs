@@ -24,7 +24,7 @@ use crate::{argument::direction, clock, flows, maps, names};
 
 /// One generation, as one packet sees it.
 pub(crate) struct KernelTables {
-    /// Of which only the generation counts; it is taken out where it is needed.
+    /// Functions that are told of a generation alone see no modes, and ask for none.
     posture: Posture,
     time: Time,
 }
@@ -77,8 +77,8 @@ impl KernelTables {
 
     /// As a function that the verifier proves apart is told of them.
     #[inline(always)]
-    const fn at(generation: u32, now: u64) -> Self {
-        Self::new(Posture::of(generation as u16), Time::At(now))
+    const fn at(posture: u32, now: u64) -> Self {
+        Self::new(Posture::from_word(posture as u16), Time::At(now))
     }
 }
 
@@ -96,6 +96,11 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn generation(&self) -> u16 {
         self.posture.generation()
+    }
+
+    #[inline(always)]
+    fn posture(&self) -> Posture {
+        self.posture
     }
 
     #[inline(always)]
@@ -189,7 +194,7 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn judge(&self, sight: &Sight, direction: Direction) -> Decision {
-        Decision::from_word(portreeve_judge(sight, direction.index(), self.generation().into(), self.now()))
+        Decision::from_word(portreeve_judge(sight, direction.index(), self.posture.word().into(), self.now()))
     }
 
     #[inline(always)]
@@ -272,8 +277,8 @@ impl Tables for KernelTables {
 
 /// Judges what was seen of a frame. Without its settings a generation was never written, and passes nothing.
 #[inline(always)]
-pub(crate) fn judge(sight: &mut Sight, direction: Direction, generation: u16, now: u64) -> Decision {
-    decide(sight, direction, &KernelTables::at(generation.into(), now))
+pub(crate) fn judge(sight: &mut Sight, direction: Direction, posture: Posture, now: u64) -> Decision {
+    decide(sight, direction, &KernelTables::new(posture, Time::At(now)))
 }
 
 /// Plants a flow that lives already; whether there was room. It is judged again with its next packet: no generation is 0.

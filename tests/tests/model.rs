@@ -288,6 +288,16 @@ fn sites(protected: &[IpNet]) -> Result<[Site; 2]> {
 /// What the kernel says: the reason, and the flow that it names.
 type Said = (Reason, Option<String>);
 
+/// Modes of both directions, in turns. A verdict is the same in every
+/// mode, but for flows that live because only the direction in which they began is observed.
+const POSTURES: [[Mode; 2]; 5] = [
+    [Mode::Enforce, Mode::Enforce],
+    [Mode::Enforce, Mode::Enforce],
+    [Mode::Enforce, Mode::Observe],
+    [Mode::Observe, Mode::Observe],
+    [Mode::Observe, Mode::Enforce],
+];
+
 /// The programs and the model, under policies that change.
 struct Pair<'a> {
     sites: &'a [Site; 2],
@@ -315,10 +325,11 @@ impl<'a> Pair<'a> {
     fn change_policy(&mut self) -> Result<()> {
         self.generation += 1;
         let Site { policy, image } = self.site();
-        let posture = Posture::new(self.generation, Mode::Enforce, Mode::Enforce);
+        let modes = POSTURES[usize::from(self.generation) % POSTURES.len()];
+        let posture = Posture::new(self.generation, modes[0], modes[1]);
         self.kernel.policy().write(self.generation, &Tables::from(image))?;
         self.kernel.policy().set_switch(Switch::settled(posture, posture))?;
-        self.model.replace(policy, self.protected);
+        self.model.replace(policy, self.protected, modes);
         Ok(())
     }
 
@@ -369,11 +380,14 @@ struct Coverage {
     flows: BTreeSet<String>,
     /// What resolvers' messages came to.
     outcomes: BTreeMap<Outcome, u64>,
+    /// Packets that passed as answers in a flow that no rule allows.
+    answered: u64,
 }
 
 impl Coverage {
     fn add(&mut self, other: &Self) {
-        let Self { sequences, verdicts, flows, outcomes } = other;
+        let Self { sequences, verdicts, flows, outcomes, answered } = other;
+        self.answered += answered;
         for (outcome, count) in outcomes {
             *self.outcomes.entry(*outcome).or_default() += count;
         }
@@ -420,6 +434,7 @@ impl Coverage {
         let missed: Vec<Outcome> =
             Outcome::ALL.into_iter().filter(|outcome| !self.outcomes.contains_key(outcome)).collect();
         ensure!(missed.is_empty(), "no message of resolvers came to {missed:?}");
+        ensure!(self.answered > 0, "no answer passed in a flow that is only observed");
         let missed: Vec<_> = REACHED.iter().filter(|flow| !self.flows.contains(**flow)).collect();
         ensure!(missed.is_empty(), "flows never reached: {missed:?}");
         Ok(())
@@ -458,6 +473,7 @@ fn chunk(number: u64, length: u64, sites: &[Site; 2], protected: &[IpNet]) -> Re
         }
         let hook = Traced::hook(timed.step.direction, native).name();
         *coverage.verdicts.entry((hook, said.0)).or_default() += 1;
+        coverage.answered += u64::from(said == (Reason::Established, None));
         if let (true, Some(flow)) = (said.0.passes(), said.1) {
             coverage.flows.insert(flow);
         }
@@ -532,9 +548,10 @@ fn the_kernel_and_the_model_agree() -> Result<()> {
     let coverage = total.into_inner().expect("no thread panics with it");
     let packets: u64 = coverage.verdicts.values().sum();
     println!(
-        "{} sequences, {packets} packets, no difference, {} flows\n{}",
+        "{} sequences, {packets} packets, no difference, {} flows, {} answers in flows without rule\n{}",
         coverage.sequences,
         coverage.flows.len(),
+        coverage.answered,
         coverage.text()
     );
     ensure!(coverage.sequences >= sequences, "only {} sequences", coverage.sequences);

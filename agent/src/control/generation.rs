@@ -90,12 +90,12 @@ pub(super) fn make_current(
     }
     let current = opened.posture();
     let [ingress, egress] = modes(opened, policy, current);
-    let first = !opened.state.enforced && [ingress, egress].contains(&Mode::Enforce);
     let mut tables = Tables::from(&image);
     tables.settings = tables.settings.adopting_until(window(opened, policy, current, [ingress, egress])?);
     let same = current.generation() != 0 && opened.maps.holds(current.generation(), &tables)?;
     let generation = if same { current.generation() } else { next(opened, current.generation())? };
     let next = Posture::new(generation, ingress, egress);
+    let seeds = seeding::is_due(opened, current, next);
     let switch = switch(opened, current, next, confirm_within)?;
     let record = Generation {
         host: policy.report.source.text.clone(),
@@ -112,8 +112,8 @@ pub(super) fn make_current(
     if same {
         opened.maps.set_settings(generation, &tables.settings)?;
         opened.state.generations.insert(generation, record);
-        if first {
-            seeding::seed(opened, &image, generation)?;
+        if seeds {
+            seeding::seed(opened, &image, next)?;
         }
         let made = if next == current { Ok(opened.finish()?) } else { opened.store(switch) };
         return made.map(|()| (generation, false, 0));
@@ -127,8 +127,8 @@ pub(super) fn make_current(
         .map_err(ControlError::from)
         .and_then(|()| rehearse(opened, policy, &image, &tables, next, &before.flows))
         .and_then(|rehearsed| {
-            if first {
-                seeding::seed(opened, &image, generation)?;
+            if seeds {
+                seeding::seed(opened, &image, next)?;
             }
             Ok(rehearsed)
         });

@@ -51,6 +51,7 @@ pub fn set_modes(
         directions.iter().fold(posture, |posture, direction| posture.with(*direction, mode))
     };
     let (latest, previous) = (with(switch.latest()), with(switch.previous()));
+    let seeds = seeding::is_due(&opened, current, with(current));
     if mode == Mode::Enforce && !opened.state.enforced {
         opened.state.enforced = true;
         let adoption = opened
@@ -58,8 +59,10 @@ pub fn set_modes(
             .map_or(StateLimits::default().adoption, |policy| policy.host.state.adoption);
         let settings = opened.maps.settings(current.generation())?.adopting_until(opened.now.after(adoption));
         opened.maps.set_settings(current.generation(), &settings)?;
+    }
+    if seeds {
         let (_, image) = opened.image(current)?;
-        seeding::seed(&opened, &image, current.generation())?;
+        seeding::seed(&opened, &image, with(current))?;
     }
     // Who asks to observe what is observed already wants to see it anew.
     for direction in if mode == Mode::Observe { directions } else { changing.as_slice() } {

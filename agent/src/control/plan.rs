@@ -111,7 +111,8 @@ pub fn plan(instance: &Instance, catalogue: &Catalogue, host: &Path) -> Result<P
                 .insert(direction.name().into(), wanted(&policy.host.enforcement, direction).name().into());
         }
         if policy.host.enforcement.drops() {
-            plan.cuts = judged(&policy, &protected, Slots::default(), &[], &[])?;
+            let modes = Direction::ALL.map(|direction| wanted(&policy.host.enforcement, direction));
+            plan.cuts = judged(&policy, &protected, modes, Slots::default(), &[], &[])?;
         }
         return Ok(plan);
     }
@@ -195,7 +196,8 @@ pub(super) fn modes(opened: &Opened<'_>, policy: &Policy) -> [Mode; 2] {
     })
 }
 
-/// The live connections that a policy would end: those that it does not allow, if any direction would be enforced.
+/// The live connections that a policy would end: those that it does not allow, and that began in a direction which would be
+/// enforced. Where that is observed, the other one lets their answers pass.
 ///
 /// # Errors
 /// The kernel does not say, or the policy does not fit.
@@ -204,7 +206,8 @@ pub(super) fn cuts(
     policy: &Policy,
     protected: &[IpNet],
 ) -> Result<Vec<Cut>, ControlError> {
-    if !modes(opened, policy).contains(&Mode::Enforce) {
+    let modes = modes(opened, policy);
+    if !modes.contains(&Mode::Enforce) {
         return Ok(Vec::new());
     }
     let current = opened.posture();
@@ -215,12 +218,13 @@ pub(super) fn cuts(
         flows.extend(live.into_iter().map(|(key, state)| (key, state.began())));
     }
     let learned = Names::open(&opened.instance.pins)?.learned()?;
-    judged(policy, protected, opened.state.slots.clone(), &learned, &flows)
+    judged(policy, protected, modes, opened.state.slots.clone(), &learned, &flows)
 }
 
 fn judged(
     policy: &Policy,
     protected: &[IpNet],
+    modes: [Mode; 2],
     mut slots: Slots,
     learned: &[LearnedName],
     flows: &[(portreeve_common::flow::FlowKey, Direction)],
@@ -234,7 +238,12 @@ fn judged(
     let cut = |connection: &Connection| {
         let key = &connection.key;
         let passes_by = ours(*key.local()) && !ours(*key.remote());
-        passes_by && judge.allows(key, connection.began).is_none()
+        let [ingress, egress] = modes;
+        let mode = match connection.began {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        };
+        mode == Mode::Enforce && passes_by && judge.allows(key, connection.began).is_none()
     };
     Ok(connections.into_iter().filter(cut).map(Cut::from).collect())
 }
@@ -309,7 +318,7 @@ mod tests {
             (key, Direction::Ingress)
         };
         let flows = [flow("198.51.100.7", 443), flow("203.0.113.7", 443), flow("198.51.100.7", 22)];
-        let cuts = judged(&policy, &protected, Slots::default(), &[], &flows).unwrap();
+        let cuts = judged(&policy, &protected, [Mode::Enforce; 2], Slots::default(), &[], &flows).unwrap();
         let cuts: Vec<_> = cuts.iter().map(ToString::to_string).collect();
         assert_eq!(
             cuts,

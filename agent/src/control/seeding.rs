@@ -1,11 +1,14 @@
 //! The first enforcement: connections that live already, and that policy allows, are in the table before anything drops.
+//! So are those that it does not allow, where only the direction in which they began is observed: their answers come back
+//! through the other one.
 
 use portreeve_common::{
-    Direction, Tables as _,
+    Address, Direction, Tables as _, decide,
     flow::{FlowKey, FlowState},
     names::LearnedName,
     number::protocol,
     seed::Seed,
+    switch::{Mode, Posture},
 };
 
 use super::{
@@ -18,18 +21,26 @@ use crate::{
     image::{Image, simulation::Simulation},
 };
 
-/// Puts them there, to live under a generation that is about to drop.
+/// Whether that is to be done before `next` takes the place of `current`.
+pub(super) fn is_due(opened: &Opened<'_>, current: Posture, next: Posture) -> bool {
+    let enforces = Direction::ALL.into_iter().any(|direction| next.mode(direction) == Mode::Enforce);
+    let alone = |direction| next.observes_alone(direction) && !current.observes_alone(direction);
+    !opened.state.enforced && enforces || Direction::ALL.into_iter().any(alone)
+}
+
+/// Puts them there, to live under a posture that is about to drop.
 ///
 /// # Errors
 /// The kernel does not tell its connections, or can't take them.
-pub(super) fn seed(opened: &Opened<'_>, image: &Image, generation: u16) -> Result<(), ControlError> {
-    let protected = opened.state.generations.get(&generation).map(|record| record.protected.as_slice());
+pub(super) fn seed(opened: &Opened<'_>, image: &Image, posture: Posture) -> Result<(), ControlError> {
+    let protected =
+        opened.state.generations.get(&posture.generation()).map(|record| record.protected.as_slice());
     let mut known = connections::established().map_err(ControlError::Sockets)?;
     known.extend(tracked::tracked(protected.unwrap_or_default()).map_err(ControlError::Tracked)?);
     known.sort_unstable();
     known.dedup();
     let pins = &opened.instance.pins;
-    let seeds = allowed(image, &Names::open(pins)?.learned()?, &known, generation);
+    let seeds = living(image, &Names::open(pins)?.learned()?, &known, posture);
     let Some(sets) = Sets::pinned(pins)?.filter(|_| !seeds.is_empty()) else { return Ok(()) };
     let seeder = Seeder::load(pins, opened.state.secret, sets)?;
     let mut planted = 0_usize;
@@ -38,7 +49,7 @@ pub(super) fn seed(opened: &Opened<'_>, image: &Image, generation: u16) -> Resul
     }
     tracing::info!(
         planted,
-        allowed = seeds.len(),
+        wanted = seeds.len(),
         known = known.len(),
         "connections that live already are kept"
     );
@@ -48,19 +59,19 @@ pub(super) fn seed(opened: &Opened<'_>, image: &Image, generation: u16) -> Resul
     Ok(())
 }
 
-/// Those that policy allows. Data connections hang on control flows, so they are asked for when those are known.
-fn allowed(
+/// Those that policy allows, or observes. Data connections hang on control flows, so they are asked for when those are known.
+fn living(
     image: &Image,
     learned: &[LearnedName],
     known: &[(FlowKey, Direction)],
-    generation: u16,
+    posture: Posture,
 ) -> Vec<Seed> {
     let tables = Simulation::new(image.clone());
     tables.remember(learned);
     let mut seeds = Vec::new();
     let mut keep = |(key, began): (FlowKey, Direction)| {
         let Some(rule) = tables.allows(&key, began) else { return false };
-        let state = FlowState::new(key.protocol(), began, rule, generation, 0).answered();
+        let state = FlowState::new(key.protocol(), began, rule, posture.generation(), 0).answered();
         tables.establish(&key, state);
         if key.protocol() == protocol::TCP && tables.settings().controls(key.service(began).number) {
             tables.note(&key, began);
@@ -68,9 +79,14 @@ fn allowed(
         seeds.push(Seed { key, state });
         true
     };
-    let refused: Vec<_> = known.iter().filter(|flow| !keep(**flow)).collect();
-    refused.into_iter().for_each(|flow| {
-        keep(*flow);
-    });
+    let refused: Vec<_> = known.iter().copied().filter(|flow| !keep(*flow)).collect();
+    let refused: Vec<_> = refused.into_iter().filter(|flow| !keep(*flow)).collect();
+    let own = |address: &Address| tables.protects(address) == decide::OWN;
+    for (key, began) in refused {
+        if posture.observes_alone(began) && own(key.local()) && !own(key.remote()) {
+            let state = FlowState::new(key.protocol(), began, FlowState::NO_RULE, posture.generation(), 0);
+            seeds.push(Seed { key, state: state.answered() });
+        }
+    }
     seeds
 }

@@ -20,6 +20,7 @@ use portreeve_common::{
     names::{LearnedName, LearnedSet, NameKey},
     quick::{self, Ends, Outcomes, Plain},
     settings::Settings,
+    switch::{Mode, Posture},
     tables::{FragmentKey, FragmentState, Live},
 };
 
@@ -32,6 +33,7 @@ pub struct Simulation {
     image: Image,
     interfaces: Interfaces,
     generation: u16,
+    modes: [Mode; 2],
     now: Cell<u64>,
     established: RefCell<HashMap<FlowKey, FlowState>>,
     embryonic: RefCell<HashMap<FlowKey, FlowState>>,
@@ -48,6 +50,7 @@ impl Simulation {
             image,
             interfaces: ANY_INTERFACE,
             generation: 1,
+            modes: [Mode::Enforce; 2],
             now: Cell::new(0),
             established: RefCell::default(),
             embryonic: RefCell::default(),
@@ -65,6 +68,11 @@ impl Simulation {
     /// The interface by which packets come and leave; any until it is set.
     pub const fn set_interfaces(&mut self, interfaces: Interfaces) {
         self.interfaces = interfaces;
+    }
+
+    /// Sets the modes of ingress and egress; until then both are enforced.
+    pub const fn set_modes(&mut self, modes: [Mode; 2]) {
+        self.modes = modes;
     }
 
     /// Adopts connections met mid-stream until `tick`.
@@ -183,6 +191,11 @@ impl Tables for Simulation {
 
     fn generation(&self) -> u16 {
         self.generation
+    }
+
+    fn posture(&self) -> Posture {
+        let [ingress, egress] = self.modes;
+        Posture::new(self.generation, ingress, egress)
     }
 
     fn settings(&self) -> &Settings {

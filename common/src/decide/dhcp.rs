@@ -14,8 +14,6 @@ use crate::{
 
 /// What a question is kept under, with the ports: no packet of this number has ports.
 const QUESTION: u8 = extension::HOP_BY_HOP;
-/// The rule of a question: none.
-const NO_RULE: u16 = u16::MAX;
 
 /// Whether a packet between the two ports is a question of this host, which is a client, or an answer to one that waits.
 #[inline(always)]
@@ -51,7 +49,8 @@ fn asks<T: Tables>(headers: &Headers, tables: &T) -> bool {
         }
         question(client, server)
     };
-    let state = FlowState::new(QUESTION, Direction::Egress, NO_RULE, tables.generation(), tables.now());
+    let state =
+        FlowState::new(QUESTION, Direction::Egress, FlowState::NO_RULE, tables.generation(), tables.now());
     tables.begin(&key, state);
     true
 }

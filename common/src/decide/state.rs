@@ -6,6 +6,7 @@ use crate::{
     flow::{FlowKey, FlowState},
     number::protocol,
     sight::{Part, Sight},
+    switch::Mode,
     tables::Live,
 };
 
@@ -24,7 +25,7 @@ pub(super) fn judge<T: Tables>(
     if matches!(sight.part, Part::Begins) {
         // A SYN to a port that nothing documents is dropped before the state tables are asked.
         ruled = policy::look_up(sight.service(direction), sight, false, tables);
-        if !ruled.passes() {
+        if !ruled.passes() && (ruled.question().is_some() || !tables.posture().observes_alone(direction)) {
             return Err(ruled);
         }
     }
@@ -44,12 +45,14 @@ fn known<T: Tables>(
 ) -> Result<Decision, Decision> {
     let key = sight.key();
     match sight.part {
-        Part::Reports => return Ok(Decision::under(Reason::Related, live.state.rule())),
+        Part::Reports => return Ok(by(Reason::Related, live.state)),
         Part::Begins => {
-            if tcp::begins_again(&live, direction)? == Again::GoesOn {
-                return Ok(ruled.because(Reason::Established));
+            match tcp::begins_again(&live, direction) {
+                Ok(Again::Begins) => tables.end(key),
+                _ if !ruled.passes() => return Err(ruled),
+                Ok(Again::GoesOn) => return Ok(ruled.because(Reason::Established)),
+                Err(refusal) => return Err(refusal),
             }
-            tables.end(key);
             return begin(ruled, key, direction, tables);
         }
         Part::GoesOn | Part::Sends | Part::Answers | Part::Dhcp => {}
@@ -57,15 +60,35 @@ fn known<T: Tables>(
             return Err(Reason::Internal.into());
         }
     }
+    let mut ruled = Decision::plain(Reason::Established);
     if live.state.generation() != tables.generation() {
-        live.state = by_this_generation(sight, live.state, tables)?;
+        let service = key.service(live.state.began());
+        ruled = policy::look_up(service, sight, true, tables);
+        live.state = by_this_generation::<T>(ruled, service, live.state, key, tables)?;
     }
     if matches!(sight.part, Part::GoesOn) {
         tcp::continues(&sight.headers, &live, key, direction, tables)?;
     } else {
         datagram(&live, key, direction, tables);
     }
-    Ok(Decision::under(Reason::Established, live.state.rule()))
+    let began = live.state.began();
+    // Of a flow that is refused only the answers pass, and only to where they would be dropped.
+    if ruled.passes() || began != direction && tables.posture().observes_alone(began) {
+        Ok(by(Reason::Established, live.state))
+    } else if matches!(sight.part, Part::GoesOn) {
+        Err(Reason::NoState.into())
+    } else {
+        Err(named(ruled, sight))
+    }
+}
+
+/// A packet of a flow, which passes under its rule, if it has one.
+#[inline(always)]
+const fn by(reason: Reason, state: FlowState) -> Decision {
+    match state.rule() {
+        FlowState::NO_RULE => Decision::plain(reason),
+        rule => Decision::under(reason, rule),
+    }
 }
 
 /// What a SYN means on a flow that is there.
@@ -98,7 +121,10 @@ fn unknown<T: Tables>(
     match sight.part {
         Part::GoesOn => tcp::adopt(sight, direction, tables),
         Part::Begins => begin(ruled, key, direction, tables),
-        Part::Sends | Part::Dhcp => begin(allowed(sight, direction, tables)?, key, direction, tables),
+        Part::Sends | Part::Dhcp => {
+            let ruled = policy::look_up(sight.service(direction), sight, false, tables);
+            begin(named(ruled, sight), key, direction, tables)
+        }
         Part::Answers => Err(Reason::NoState.into()),
         Part::Reports => Err(Reason::IcmpUnrelated.into()),
         Part::Judged | Part::Link | Part::Follows | Part::Igmp | Part::Message => {
@@ -109,18 +135,12 @@ fn unknown<T: Tables>(
 
 /// A protocol that nothing documents is named as such: it has no port.
 #[inline(always)]
-fn allowed<T: Tables>(sight: &Sight, direction: Direction, tables: &T) -> Result<Decision, Decision> {
-    let ruled = policy::look_up(sight.service(direction), sight, false, tables);
-    if ruled.passes() {
-        Ok(ruled)
-    } else if ruled.is(Reason::NoRule) && !sight.headers.has_number() {
-        Err(Reason::Protocol.into())
-    } else {
-        Err(ruled)
-    }
+fn named(ruled: Decision, sight: &Sight) -> Decision {
+    if ruled.is(Reason::NoRule) && !sight.headers.has_number() { Reason::Protocol.into() } else { ruled }
 }
 
-/// Lets a flow begin; a packet to many begins none.
+/// Lets a flow begin; a packet to many begins none. One that is refused begins all the same where its direction alone is
+/// observed: the packet passes, and its answers would be dropped.
 #[inline(always)]
 fn begin<T: Tables>(
     ruled: Decision,
@@ -128,6 +148,13 @@ fn begin<T: Tables>(
     direction: Direction,
     tables: &T,
 ) -> Result<Decision, Decision> {
+    if !ruled.passes() {
+        let remembered = tables.posture().observes_alone(direction) && ruled.question().is_none();
+        if remembered && policy::ends(key, direction, ruled, tables).is_ok() {
+            tables.begin(key, FlowState::new(key.protocol(), direction, FlowState::NO_RULE, 0, tables.now()));
+        }
+        return Err(ruled);
+    }
     let (many, ruled) = ruled.settled();
     if many {
         policy::sender(key, direction, tables)?;
@@ -149,18 +176,25 @@ pub(super) fn valid_for<T: Tables>(ruled: Decision, service: Service, tables: &T
     if ruled.is(Reason::Related) || controls() || resolves() { 0 } else { tables.generation() }
 }
 
-/// A flow that an older generation let begin goes on under its new rule, or ends.
+/// A flow that an older generation let begin goes on under its new rule, without one where its direction is observed, or
+/// ends.
 #[inline(always)]
-fn by_this_generation<T: Tables>(sight: &Sight, state: FlowState, tables: &T) -> Result<FlowState, Decision> {
-    let key = sight.key();
-    let service = key.service(state.began());
-    let ruled = policy::look_up(service, sight, true, tables);
+fn by_this_generation<T: Tables>(
+    ruled: Decision,
+    service: Service,
+    state: FlowState,
+    key: &FlowKey,
+    tables: &T,
+) -> Result<FlowState, Decision> {
     if ruled.passes() {
-        Ok(state.under(ruled.id(), valid_for(ruled, service, tables)))
-    } else if ruled.question().is_some() {
-        Err(ruled)
-    } else {
-        tables.end(key);
-        Err(ruled)
+        return Ok(state.under(ruled.id(), valid_for(ruled, service, tables)));
     }
+    if ruled.question().is_some() {
+        return Err(ruled);
+    }
+    if matches!(tables.posture().mode(state.began()), Mode::Observe) {
+        return Ok(state.under(FlowState::NO_RULE, 0));
+    }
+    tables.end(key);
+    Err(ruled)
 }

@@ -12,10 +12,7 @@ use crate::{
     tables::Live,
 };
 
-/// How far ahead of the last acknowledgement a reset is still credible: the receive windows of Linux's defaults
-/// stay below it. A reset elsewhere is ignored by its receiver (RFC 5961).
-const RESET_WINDOW: u32 = 1 << 16;
-/// How far an initiator's first acknowledgement may be ahead of the SYN-ACK: data sent early (RFC 7413).
+/// How far an initiator's first acknowledgement may be ahead of the SYN-ACK, where data was sent early (RFC 7413).
 const EARLY_DATA: u32 = 1 << 16;
 
 /// A SYN that policy allows, on a flow that is there.
@@ -68,14 +65,24 @@ fn responder<T: Tables>(
     if headers.has(flags::SYN) {
         let (caller, expected) = (state.began(), headers.sequence.wrapping_add(1));
         // What it accepts next tells a credible reset of the caller's, before it says anything else.
-        let state = state.acknowledging(caller.opposite(), headers.acknowledgement);
+        let state = state.acknowledging(caller.opposite(), headers.acknowledgement).early(headers.data);
         tables.begin(key, state.answered().acknowledging(caller, expected).at(tables.now()));
         return Ok(());
     }
-    if headers.has(flags::RST) || state.is_answered() { Ok(()) } else { Err(Reason::NoState.into()) }
+    if headers.has(flags::RST) {
+        return Ok(());
+    }
+    if !state.is_answered() {
+        return Err(Reason::NoState.into());
+    }
+    if headers.data && !state.is_early() {
+        tables.begin(key, state.early(true));
+    }
+    Ok(())
 }
 
-/// The caller: only the acknowledgement of the very SYN-ACK completes the handshake, so a forged source can't.
+/// The caller: only the acknowledgement of the very SYN-ACK completes the handshake, so a forged source can't; and of the
+/// data behind it, if there was any.
 #[inline(always)]
 fn initiator<T: Tables>(
     headers: &Headers,
@@ -88,7 +95,8 @@ fn initiator<T: Tables>(
         return Ok(());
     }
     let ahead = headers.acknowledgement.wrapping_sub(state.acknowledged(direction));
-    if !state.is_answered() || headers.has(flags::SYN) || ahead > EARLY_DATA {
+    let furthest = if state.is_early() { EARLY_DATA } else { 0 };
+    if !state.is_answered() || headers.has(flags::SYN) || ahead > furthest {
         return Err(Reason::NoState.into());
     }
     tables.establish(key, advance(state, headers, direction).at(tables.now()));
@@ -126,7 +134,9 @@ fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowSta
     goes_on(state, headers.flags, || headers.sequence, headers.acknowledgement, direction)
 }
 
-/// Keeps acknowledgements, so that only a reset that its receiver would take counts as one.
+/// Keeps acknowledgements, so that only a reset that its receiver would take counts as one: the host's own, and from
+/// outside one that stands exactly where the host has acknowledged to (RFC 5961, section 3). Any other one its receiver
+/// ignores, or asks about; one that was true all the same leaves an entry that its idle limit ends.
 #[inline(always)]
 pub(crate) fn goes_on(
     state: FlowState,
@@ -136,8 +146,15 @@ pub(crate) fn goes_on(
     direction: Direction,
 ) -> FlowState {
     if all & flags::RST != 0 {
-        let ahead = sequence().wrapping_sub(state.acknowledged(direction.opposite()));
-        return if ahead < RESET_WINDOW { state.reset(true) } else { state };
+        let credible = match direction {
+            Direction::Egress => true,
+            Direction::Ingress => {
+                let expected = state.acknowledged(Direction::Egress);
+                // 0: of a connection that was not seen to begin, what the host has acknowledged is not known yet.
+                expected != 0 && sequence() == expected
+            }
+        };
+        return if credible { state.reset(true) } else { state };
     }
     // Every other packet of a connection acknowledges.
     let state = state.reset(false).acknowledging(direction, acknowledgement);

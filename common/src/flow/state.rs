@@ -18,6 +18,8 @@ mod mark {
     pub(super) const MET_REMOTE: u64 = 32 << 32;
     /// As above, the host's packets only.
     pub(super) const MET_LOCAL: u64 = 64 << 32;
+    /// The end that was called has sent data before the handshake was complete.
+    pub(super) const EARLY: u64 = 128 << 32;
     /// Any sign of an end.
     pub(super) const ENDS: u64 = FIN_LOCAL | FIN_REMOTE | RESET;
     /// Which idle limit holds: see `Limits`.
@@ -40,6 +42,9 @@ pub struct FlowState {
 const _: () = assert!(size_of::<FlowState>() == 24);
 
 impl FlowState {
+    /// Of a flow that no rule allows: see [`Posture::observes_alone`](crate::switch::Posture::observes_alone).
+    pub const NO_RULE: u16 = u16::MAX;
+
     /// A flow of `protocol` that begins now, in `began`.
     #[inline(always)]
     #[must_use]
@@ -131,6 +136,20 @@ impl FlowState {
     #[must_use]
     pub const fn answered(self) -> Self {
         self.marked(mark::ANSWERED)
+    }
+
+    /// The end that was called has sent data before the handshake was complete (RFC 7413), if it has.
+    #[inline(always)]
+    #[must_use]
+    pub const fn early(self, data: bool) -> Self {
+        if data { self.marked(mark::EARLY) } else { self }
+    }
+
+    /// Whether it has.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_early(&self) -> bool {
+        self.is(mark::EARLY)
     }
 
     /// Whether the other end has answered.

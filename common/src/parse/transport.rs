@@ -78,6 +78,7 @@ fn tcp<P: Packet + ?Sized>(
     headers.flags = flags;
     headers.sequence = sequence;
     headers.acknowledgement = acknowledgement;
+    headers.data = headers.offset + length < headers.end;
     Ok(())
 }
 

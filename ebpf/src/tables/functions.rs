@@ -12,13 +12,8 @@ use crate::argument::{self, direction, given};
 /// Decides of what was seen of a frame.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub(super) extern "C" fn portreeve_judge(
-    sight: *const Sight,
-    direction: u32,
-    generation: u32,
-    now: u64,
-) -> u32 {
-    let tables = KernelTables::at(generation, now);
+pub(super) extern "C" fn portreeve_judge(sight: *const Sight, direction: u32, posture: u32, now: u64) -> u32 {
+    let tables = KernelTables::at(posture, now);
     let Some(sight) = given(sight) else { return INTERNAL.word() };
     decide::judge(sight, argument::direction(direction), &tables).word()
 }

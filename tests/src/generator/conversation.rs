@@ -96,7 +96,11 @@ impl Conversation {
         self.segment(callee, SYN | ACK, 0);
         match random.u8(..16) {
             // A forged acknowledgement, and one of data sent early.
-            0 => self.ends.next[callee as usize] = random.u32(..),
+            0 if random.bool() => self.ends.next[callee as usize] = random.u32(..),
+            0 => {
+                let next = &mut self.ends.next[callee as usize];
+                *next = next.wrapping_add(random.u32(1..70_000));
+            }
             1 => self.segment(callee, PSH | ACK, random.u16(1..64)),
             2 => self.report(random),
             _ => {}
@@ -147,11 +151,12 @@ impl Conversation {
             }
             2 => self.segment(first, RST, 0),
             3 => {
+                let off = [OUTSIDE, 1, 60_000, u32::MAX][random.usize(..4)];
                 let next = &mut self.ends.next[first as usize];
-                *next = next.wrapping_add(OUTSIDE);
+                *next = next.wrapping_add(off);
                 self.segment(first, RST, 0);
                 let next = &mut self.ends.next[first as usize];
-                *next = next.wrapping_sub(OUTSIDE);
+                *next = next.wrapping_sub(off);
             }
             4 => self.segment(first, FIN | ACK, 0),
             _ => {}

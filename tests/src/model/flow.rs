@@ -3,6 +3,7 @@
 use portreeve_common::Direction;
 
 use super::{
+    Judged,
     dissect::{ICMP, ICMPV6, TCP, flag},
     rules::Which,
 };
@@ -17,6 +18,8 @@ pub(super) struct Flow {
     /// Milliseconds at which it was last seen.
     pub(super) seen: u64,
     pub(super) phase: Phase,
+    /// Why no rule allows it, while it lives only because its beginning was observed.
+    pub(super) refused: Option<Judged>,
 }
 
 /// How far it has come.
@@ -24,8 +27,8 @@ pub(super) struct Flow {
 pub(super) enum Phase {
     /// Nobody has answered.
     Asked,
-    /// A SYN-ACK waits for its acknowledgment, and has acknowledged a number itself.
-    Offered { expects: u32, accepts: u32 },
+    /// A SYN-ACK waits for its acknowledgment, and has acknowledged a number itself; data may have come with it.
+    Offered { expects: u32, accepts: u32, early: bool },
     /// Met in its middle, and heard of one end only: the one that sends in `by`.
     Met { by: Direction, talk: Talk },
     /// Both ends talk.
@@ -35,8 +38,8 @@ pub(super) enum Phase {
 /// A connection, or an exchange without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Talk {
-    /// The last number that each end has acknowledged, so the next that it accepts.
-    pub(super) accepts: PerEnd<u32>,
+    /// The last number that the host has acknowledged, so the next that it accepts.
+    pub(super) accepts: Option<u32>,
     /// Which ends have sent a FIN.
     pub(super) finished: PerEnd<bool>,
     /// The last word was a reset that its receiver believes.
@@ -77,9 +80,6 @@ pub(super) struct Limits {
     pub(super) waiting: u64,
 }
 
-/// No window is wider: a reset further ahead is ignored by its receiver.
-const WIDEST_WINDOW: u32 = 1 << 16;
-
 impl Talk {
     pub(super) fn is_closing(&self) -> bool {
         self.reset || self.is_finished()
@@ -93,12 +93,14 @@ impl Talk {
     /// Any segment but a SYN.
     pub(super) fn hears(&mut self, direction: Direction, flags: u8, sequence: u32, acknowledgment: u32) {
         if flags & flag::RST != 0 {
-            let ahead = sequence.wrapping_sub(self.accepts.of(direction.opposite()));
-            self.reset |= ahead < WIDEST_WINDOW;
+            // The host's own is one; a stranger's would have to know what the host has acknowledged.
+            self.reset |= direction == Direction::Egress || self.accepts == Some(sequence);
             return;
         }
         self.reset = false;
-        self.accepts.set(direction, acknowledgment);
+        if direction == Direction::Egress {
+            self.accepts = Some(acknowledgment);
+        }
         if flags & flag::FIN != 0 {
             self.finished.set(direction, true);
         }

@@ -26,7 +26,7 @@ use std::{
 
 use ipnet::IpNet;
 use portreeve::policy::{Policy, host::EtherTypes};
-use portreeve_common::{Direction, Reason, dns::Outcome};
+use portreeve_common::{Direction, Reason, dns::Outcome, switch::Mode};
 
 use self::{
     dissect::{Content, Packet, Piece, Seen, dissect},
@@ -57,6 +57,8 @@ pub struct Model {
     ethertypes: EtherTypes,
     limits: Limits,
     adopts_until: u64,
+    /// Of ingress and egress.
+    modes: [Mode; 2],
     now: u64,
     flows: HashMap<Ends, Flow>,
     firsts: HashMap<Datagram, First>,
@@ -106,6 +108,7 @@ impl Model {
             ethertypes: policy.host.baseline.ethertypes.clone(),
             limits,
             adopts_until,
+            modes: [Mode::Enforce; 2],
             now: 0,
             flows: HashMap::new(),
             firsts: HashMap::new(),
@@ -114,8 +117,10 @@ impl Model {
         }
     }
 
-    /// Another policy comes into force; flows live on, to be judged by it with their next packet.
-    pub fn replace(&mut self, policy: &Policy, protected: &[IpNet]) {
+    /// Another policy comes into force; flows live on, to be judged by it with their next packet. `modes`: of ingress and
+    /// egress.
+    pub fn replace(&mut self, policy: &Policy, protected: &[IpNet], modes: [Mode; 2]) {
+        self.modes = modes;
         self.rules = Rules::new(policy, protected);
         self.dhcp = policy.host.baseline.dhcp;
         self.ethertypes = policy.host.baseline.ethertypes.clone();
@@ -143,6 +148,16 @@ impl Model {
     #[must_use]
     pub const fn outcomes(&self) -> &BTreeMap<Outcome, u64> {
         self.names.outcomes()
+    }
+
+    fn observes(&self, direction: Direction) -> bool {
+        let [ingress, egress] = self.modes;
+        Mode::Observe == if direction == Direction::Ingress { ingress } else { egress }
+    }
+
+    /// What that direction lets pass without a rule, the other one has to let be answered.
+    fn observes_alone(&self, direction: Direction) -> bool {
+        self.observes(direction) && !self.observes(direction.opposite())
     }
 
     fn link(&self, kind: u16) -> Reason {
@@ -195,9 +210,14 @@ impl Model {
 
     fn whole(&mut self, packet: &Packet, direction: Direction) -> Judged {
         let judged = match &packet.content {
-            Content::Tcp { ports, sequence, acknowledgment, flags, payload: _ } => {
+            Content::Tcp { ports, sequence, acknowledgment, flags, payload } => {
                 let ends = ends(packet, direction, *ports);
-                let segment = Segment { flags: *flags, sequence: *sequence, acknowledgment: *acknowledgment };
+                let segment = Segment {
+                    flags: *flags,
+                    sequence: *sequence,
+                    acknowledgment: *acknowledgment,
+                    data: !payload.is_empty(),
+                };
                 self.tcp(ends, direction, segment)
             }
             Content::Udp { ports, payload: _ } => self.udp(packet, direction, *ports),

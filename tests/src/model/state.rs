@@ -8,16 +8,21 @@ use super::{
     ends::{Ends, wish},
     flow::{Flow, Phase, Talk},
     names::Peer,
-    rules::{Leave, Manner},
+    rules::{Leave, Manner, Which},
 };
 
 impl Model {
     /// Packets without connections. The first answer makes an exchange live; until then nothing prolongs it.
     pub(super) fn exchange(&mut self, ends: Ends, direction: Direction) -> Result<Judged, Judged> {
         let Some(mut flow) = self.judged_again(&ends)? else {
-            let leave = self.allow(&ends, direction)?;
-            return self.begin(ends, direction, leave);
+            return match self.allow(&ends, direction) {
+                Ok(leave) => self.begin(ends, direction, leave),
+                Err(refusal) => Err(self.begin_refused(ends, direction, refusal)),
+            };
         };
+        let own = flow.began == direction || !self.observes_alone(flow.began);
+        let refused = flow.refused.clone().filter(|_| own).map(|refusal| unnamed(refusal, &ends));
+        let passes = refused.map_or_else(|| Ok((Reason::Established, flow.rules.clone())), Err);
         match flow.phase {
             Phase::Live(_) => flow.seen = self.now,
             Phase::Asked | Phase::Offered { .. } if flow.began != direction => {
@@ -25,12 +30,11 @@ impl Model {
                 flow.phase = Phase::Live(Talk::default());
             }
             Phase::Asked | Phase::Offered { .. } | Phase::Met { .. } => {
-                return Ok((Reason::Established, flow.rules));
+                return passes;
             }
         }
-        let rules = flow.rules.clone();
         self.flows.insert(ends, flow);
-        Ok((Reason::Established, rules))
+        passes
     }
 
     pub(super) fn live(&self, ends: &Ends) -> Option<&Flow> {
@@ -45,6 +49,11 @@ impl Model {
                 Ok(leave) => {
                     flow.policy = self.holds(&leave);
                     flow.rules = leave.rules;
+                    flow.refused = None;
+                }
+                // It is not dropped, so it lives.
+                Err(refused) if self.observes(flow.began) => {
+                    (flow.policy, flow.rules, flow.refused) = (0, Which::new(), Some(refused));
                 }
                 Err(refused) => {
                     self.flows.remove(ends);
@@ -86,12 +95,18 @@ impl Model {
     }
 
     fn allow(&self, ends: &Ends, direction: Direction) -> Result<Leave, Judged> {
-        let numbered = [TCP, UDP, ICMP, ICMPV6, IGMP].contains(&ends.protocol);
-        self.ask(ends, direction, Peer::New).map_err(|(reason, rules)| {
-            // What has no port is named for what it is.
-            let unnamed = reason == Reason::NoRule && !numbered;
-            (if unnamed { Reason::Protocol } else { reason }, rules)
-        })
+        self.ask(ends, direction, Peer::New).map_err(|refusal| unnamed(refusal, ends))
+    }
+
+    /// A flow that is refused where only that direction is observed goes out, and is answered.
+    pub(super) fn begin_refused(&mut self, ends: Ends, began: Direction, refusal: Judged) -> Judged {
+        let (local, remote) = (ends.local.0, ends.remote.0);
+        if self.observes_alone(began) && self.rules.ends(local, remote, began, &Which::new()).is_ok() {
+            let (rules, refused) = (Which::new(), Some(refusal.clone()));
+            self.flows
+                .insert(ends, Flow { began, rules, policy: 0, seen: self.now, phase: Phase::Asked, refused });
+        }
+        refusal
     }
 
     /// A packet to many begins nothing: who answers is not known.
@@ -108,7 +123,14 @@ impl Model {
         self.rules.ends(local, remote, began, &leave.rules)?;
         let policy = self.holds(&leave);
         let rules = leave.rules.clone();
-        self.flows.insert(ends, Flow { began, rules, policy, seen: self.now, phase: Phase::Asked });
+        self.flows
+            .insert(ends, Flow { began, rules, policy, seen: self.now, phase: Phase::Asked, refused: None });
         Ok((reason, leave.rules))
     }
+}
+
+/// What has no port is named for what it is.
+fn unnamed((reason, rules): Judged, ends: &Ends) -> Judged {
+    let numbered = [TCP, UDP, ICMP, ICMPV6, IGMP].contains(&ends.protocol);
+    (if reason == Reason::NoRule && !numbered { Reason::Protocol } else { reason }, rules)
 }

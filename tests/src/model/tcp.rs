@@ -17,6 +17,8 @@ pub(super) struct Segment {
     pub(super) flags: u8,
     pub(super) sequence: u32,
     pub(super) acknowledgment: u32,
+    /// Whether it carries any.
+    pub(super) data: bool,
 }
 
 /// How far the acknowledgment of a SYN-ACK may be ahead: data that was sent early.
@@ -40,18 +42,24 @@ impl Model {
 
     /// A SYN begins a connection, or knocks at one that lives on without noticing.
     fn opens(&mut self, ends: Ends, direction: Direction) -> Result<Judged, Judged> {
-        let leave = self.ask(&ends, direction, Peer::New)?;
+        let asked = self.ask(&ends, direction, Peer::New);
+        if asked.is_err() && !self.observes_alone(direction) {
+            return Err(asked.err().expect("an error"));
+        }
         if let Some(flow) = self.live(&ends) {
             let over = matches!(&flow.phase, Phase::Live(talk) if talk.is_finished());
             if !over && flow.began != direction {
-                return Err((Reason::NoState, Which::new()));
+                return Err(asked.err().unwrap_or((Reason::NoState, Which::new())));
             }
             if !over && matches!(flow.phase, Phase::Live(_)) {
-                return Ok((Reason::Established, leave.rules));
+                return asked.map(|leave| (Reason::Established, leave.rules));
             }
             self.flows.remove(&ends);
         }
-        self.begin(ends, direction, leave)
+        match asked {
+            Ok(leave) => self.begin(ends, direction, leave),
+            Err(refusal) => Err(self.begin_refused(ends, direction, refusal)),
+        }
     }
 
     /// Any segment but a SYN, of a connection that is known.
@@ -62,11 +70,13 @@ impl Model {
         direction: Direction,
         segment: Segment,
     ) -> Result<Judged, Judged> {
-        let Segment { flags, sequence, acknowledgment } = segment;
+        let Segment { flags, sequence, acknowledgment, data } = segment;
         let answers = direction != flow.began;
         let rules = flow.rules.clone();
-        let passes = Ok((Reason::Established, rules));
         let refused = Err((Reason::NoState, Which::new()));
+        // What is refused is in the middle of nothing; its answers pass where they would be dropped.
+        let own = flow.refused.is_some() && !(answers && self.observes_alone(flow.began));
+        let passes = if own { refused.clone() } else { Ok((Reason::Established, rules)) };
         match &mut flow.phase {
             Phase::Live(talk) => talk.hears(direction, flags, sequence, acknowledgment),
             Phase::Met { .. } if flags & flag::RST != 0 => return passes,
@@ -81,18 +91,31 @@ impl Model {
                 flow.phase = Phase::Live(talk.clone());
             }
             Phase::Asked | Phase::Offered { .. } if answers && flags & flag::SYN != 0 => {
-                flow.phase = Phase::Offered { expects: sequence.wrapping_add(1), accepts: acknowledgment };
+                let early = data || matches!(flow.phase, Phase::Offered { early: true, .. });
+                let expects = sequence.wrapping_add(1);
+                flow.phase = Phase::Offered { expects, accepts: acknowledgment, early };
             }
             // A refusal, which the caller believes or not.
             Phase::Asked | Phase::Offered { .. } if flags & flag::RST != 0 => return passes,
-            Phase::Offered { .. } if answers => return passes,
-            Phase::Offered { expects, accepts } => {
+            Phase::Offered { early, .. } if answers => {
+                if data {
+                    *early = true;
+                    self.flows.insert(ends, flow);
+                }
+                return passes;
+            }
+            Phase::Offered { expects, accepts, early } => {
                 // Only who has seen the SYN-ACK can acknowledge it.
-                if flags & flag::SYN != 0 || acknowledgment.wrapping_sub(*expects) > EARLY {
+                if flags & flag::SYN != 0
+                    || acknowledgment.wrapping_sub(*expects) > if *early { EARLY } else { 0 }
+                {
                     return refused;
                 }
                 let mut talk = Talk::default();
-                talk.accepts.set(direction.opposite(), *accepts);
+                // The host has answered the call.
+                if direction == Direction::Ingress {
+                    talk.accepts = Some(*accepts);
+                }
                 talk.hears(direction, flags, sequence, acknowledgment);
                 flow.phase = Phase::Live(talk);
             }
@@ -106,7 +129,7 @@ impl Model {
     /// In the window after the first enforcement a connection is taken as it is, if it could have begun. The other end
     /// has to go on with it before it is one.
     fn adopt(&mut self, ends: Ends, direction: Direction, segment: Segment) -> Result<Judged, Judged> {
-        let Segment { flags, sequence, acknowledgment } = segment;
+        let Segment { flags, sequence, acknowledgment, data: _ } = segment;
         let refused = (Reason::NoState, Which::new());
         if flags & (flag::SYN | flag::RST) != 0 || self.now >= self.adopts_until {
             return Err(refused);
@@ -120,7 +143,7 @@ impl Model {
         talk.hears(direction, flags, sequence, acknowledgment);
         let (policy, rules) = (self.holds(&leave), leave.rules);
         let phase = Phase::Met { by: direction, talk };
-        let flow = Flow { began, rules: rules.clone(), policy, seen: self.now, phase };
+        let flow = Flow { began, rules: rules.clone(), policy, seen: self.now, phase, refused: None };
         self.flows.insert(ends, flow);
         Ok((Reason::Adopted, rules))
     }
