@@ -240,6 +240,12 @@ fn an_expired_allow_is_off() {
 }
 
 #[test]
+fn a_name_has_an_address() {
+    let text = format!("[names]\n\"b.example.com\" = []\n{IED}");
+    expect(&text, (2, 19), "`b.example.com` lists no address", "leave the name out");
+}
+
+#[test]
 fn an_empty_file_documents_nothing() {
     for text in ["", "# nothing\n", "[host]\nname = \"a\"\n"] {
         expect(text, (1, 1), "the file has no role and no [[allow]]", "add a [[role]]");
