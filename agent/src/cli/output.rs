@@ -102,7 +102,8 @@ pub fn show_failure(error: &str, report: Option<&Report>, json: bool) {
 pub fn show_refusal(report: &Report, json: bool) {
     if json {
         let errors = report.count(Severity::Error);
-        show_failure(&format!("{}: {errors} errors", report.source.name), Some(report), true);
+        let plural = if errors == 1 { "" } else { "s" };
+        show_failure(&format!("{}: {errors} error{plural}", report.source.name), Some(report), true);
     } else {
         show_report(report);
     }
