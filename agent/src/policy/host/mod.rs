@@ -117,7 +117,7 @@ pub struct Baseline {
     pub ping_from_at: Span,
     /// Which frames without IP pass.
     pub ethertypes: EtherTypes,
-    /// Who may always reach this host to look after it.
+    /// Who may reach this host to look after it.
     pub management: Vec<Management>,
 }
 
