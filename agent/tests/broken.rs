@@ -240,6 +240,19 @@ fn an_expired_allow_is_off() {
 }
 
 #[test]
+fn a_name_has_an_address() {
+    let text = format!("[names]\n\"b.example.com\" = []\n{IED}");
+    expect(&text, (2, 19), "`b.example.com` lists no address", "leave the name out");
+}
+
+#[test]
+fn a_site_file_is_told_from_a_host_file() {
+    let site = "[[host]]\nfile = \"a.toml\"\n[[host]]\nfile = \"b.toml\"\n";
+    expect(site, (1, 1), "this is a site file", "`portreeve check --site host.toml`");
+    assert_eq!(report(site).diagnostics.len(), 1);
+}
+
+#[test]
 fn an_empty_file_documents_nothing() {
     for text in ["", "# nothing\n", "[host]\nname = \"a\"\n"] {
         expect(text, (1, 1), "the file has no role and no [[allow]]", "add a [[role]]");

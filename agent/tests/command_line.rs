@@ -44,6 +44,9 @@ fn errors_are_json_where_json_is_read() {
         assert!(error["error"].as_str().unwrap().contains(part), "{stderr}");
         assert_eq!(error.get("diagnostics"), None);
     }
+    let (_, _, stderr) = run(&["rules", "none.toml", "--json"]);
+    let one: Value = serde_json::from_str(&stderr).unwrap();
+    assert_eq!(one["error"], "none.toml: 1 error");
     let (code, stdout, stderr) = run(&["packs", "none"]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr.starts_with("portreeve: unknown pack `none`"), "{stderr}");

@@ -127,7 +127,14 @@ fn a_site_may_overrule_what_only_warns() {
     assert!(
         policy.report.diagnostics[0]
             .message
-            .contains("flow SITE-1 of role site lets tcp 9100 ingress from anyone")
+            .contains("flow SITE-1 of role site lets tcp 9100 ingress from 192.0.2.9 begin")
+    );
+    let help = policy.report.diagnostics[0].help.as_deref();
+    assert_eq!(
+        help,
+        Some(
+            "see T2.9 of siemens-industrial-edge: it rules this out for every peer; keep SITE-1 if it is meant"
+        )
     );
     assert!(policy.rules.iter().any(|rule| rule.flow == "SITE-1"));
 }
@@ -196,6 +203,36 @@ fn another_products_ingress_beside_an_edge_is_a_warning_that_names_both() {
     let report = try_compile(&format!("{IED_ASIDE}{EDGE}")).unwrap().report.render(false);
     assert!(report.contains("flow SIE-IED-03 of role ied"), "{report}");
     assert!(report.contains("which role mm-edge rules out"), "{report}");
+}
+
+#[test]
+fn management_beside_an_edge_is_a_warning_that_names_its_peers() {
+    for (peers, shown) in [
+        ("[\"192.0.2.9\"]", "from 192.0.2.9 begin"),
+        ("[\"192.0.2.9\", \"198.51.100.0/24\", \"ops.example.com\"]", "from 192.0.2.9 and 2 more begin"),
+        ("\"any\"", "from anyone begin"),
+    ] {
+        let text = format!("{EDGE}[baseline]\nmanagement = [{{ peers = {peers}, ports = [22] }}]\n");
+        let report = try_compile(&text).unwrap().report.render(false);
+        for part in
+            ["flow MANAGEMENT-1 of role site lets tcp 22 ingress", shown, "keep MANAGEMENT-1 if it is meant"]
+        {
+            assert!(report.contains(part), "{part} in\n{report}");
+        }
+    }
+}
+
+#[test]
+fn management_is_refused_where_a_document_binds_the_site() {
+    let management = |port: u16, peer: &str| {
+        format!("{MAIN}[baseline]\nmanagement = [{{ peers = [\"{peer}\"], ports = [{port}] }}]\n")
+    };
+    refused(
+        &management(5481, "198.51.100.40"),
+        &["flow MANAGEMENT-1 of role site", "role main rules out", "narrow the peers of MANAGEMENT-1"],
+    );
+    assert!(try_compile(&management(22, "198.51.100.40")).is_ok());
+    assert!(try_compile(&management(5481, "192.0.2.9")).is_ok());
 }
 
 #[test]

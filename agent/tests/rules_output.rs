@@ -26,6 +26,23 @@ fn rules_are_shown_with_source_and_reason() {
 }
 
 #[test]
+fn words_stay_whole_beside_long_names() {
+    const HOST: &str = "[[role]]\npack = \"machinemetrics-edge\"\nrole = \"mm-edge\"\n\
+                        options = { tenancy = \"commercial\" }\npeers = { dns_servers = [\"192.0.2.53\"] }\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("host.toml");
+    std::fs::write(&file, HOST).unwrap();
+    let (code, stdout, _) = run(&["rules", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.lines().all(|line| line.chars().count() <= 100), "{stdout}");
+    for word in
+        ["DIRECTION", " machinemetrics-edge", " Ports53+DNS,", " \"commercial\"", " api.machinemetrics.com "]
+    {
+        assert!(stdout.contains(word), "{word} in\n{stdout}");
+    }
+}
+
+#[test]
 fn rules_as_json_carry_the_same() {
     let (_, on, _) = run(&["rules", "line4-edge.toml", "--json"]);
     let (_, all, _) = run(&["rules", "line4-edge.toml", "--json", "--all"]);

@@ -118,6 +118,19 @@ fn one_host_of_a_network_is_enough() {
 }
 
 #[test]
+fn a_host_file_is_told_from_a_site_file() {
+    for text in ["[host]\nname = \"iem\"\n", "[[role]]\npack = \"clearscada\"\nrole = \"main\"\n"] {
+        let plant = Plant::new();
+        fs::write(plant.0.path().join("plant.toml"), text).unwrap();
+        plant.refused("this is a host file");
+        plant.refused("`portreeve check plant.toml`");
+    }
+    let plant = Plant::new();
+    fs::write(plant.0.path().join("plant.toml"), "[host]\nfile = \"iem.toml\"\n").unwrap();
+    plant.refused("write [[host]] on a line of its own");
+}
+
+#[test]
 fn mistakes_are_told_in_their_file() {
     Plant::with("plant.toml", "file = \"iem.toml\"", "file = \"none.toml\"").refused("cannot read ");
     Plant::with("iem.toml", "role = \"iem\"", "role = \"imm\"").refused("iem.toml:12:8");
@@ -130,4 +143,5 @@ fn mistakes_are_told_in_their_file() {
         .refused("did you mean `name`?");
     Plant::with("plant.toml", "[[host.allow]]\nid = \"TIME\"", "[[hosts.allow]]\nid = \"TIME\"")
         .refused("unknown key `hosts`");
+    Plant::with("plant.toml", "file = \"iem.toml\"", "file = \"plant.toml\"").refused("this is a site file");
 }

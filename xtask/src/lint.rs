@@ -22,7 +22,7 @@ const UNFINISHED: [(&str, &str); 2] = [("todo", "!("), ("unimplemented", "!(")];
 /// A check fails; what it said has been shown.
 pub(crate) fn main() -> Result<()> {
     let begin = Instant::now();
-    setup::ensure(&[Purpose::Build])?;
+    setup::ensure(&[Purpose::Build, Purpose::Lint])?;
     finished()?;
     let mut format = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     check("format", format.current_dir(cargo::workspace()).args(["fmt", "--all", "--check"]))?;

@@ -55,11 +55,12 @@ Exit codes:
   2  not done: the command line or the host file is wrong, or something
      could not be read; `check` and `packs --lint` found errors,
      `preflight` a refusal
-  3  not done: `run` has neither a last good policy nor a host file that it
-     can use
+  3  not done: `run` has no last good policy, or with --fallback can use
+     neither that nor the host file named there; with --host it is 2
 
 With --json an error is an object on standard error:
-{\"ok\": false, \"error\": \"…\"}";
+{\"ok\": false, \"error\": \"…\"}
+What `check` and `packs --lint` find is on standard output, errors too.";
 
 /// Holds a gateway to the network flows that its vendors document.
 #[derive(Debug, Parser)]

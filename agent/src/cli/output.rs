@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{Cell, Column, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use crate::{
@@ -102,7 +102,8 @@ pub fn show_failure(error: &str, report: Option<&Report>, json: bool) {
 pub fn show_refusal(report: &Report, json: bool) {
     if json {
         let errors = report.count(Severity::Error);
-        show_failure(&format!("{}: {errors} errors", report.source.name), Some(report), true);
+        let plural = if errors == 1 { "" } else { "s" };
+        show_failure(&format!("{}: {errors} error{plural}", report.source.name), Some(report), true);
     } else {
         show_report(report);
     }
@@ -129,14 +130,67 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
+/// Which words of a column stay whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// All.
+    All,
+    /// All but domain names: no other words are as long.
+    ButNames,
+}
+
 /// Keeps a column wide enough for its longest word: half an address is none.
 pub fn keep_words(table: &mut Table, column: usize) {
-    let words = |content: String| content.split_whitespace().map(|word| word.chars().count()).max();
-    let longest = table.column_cells_iter(column).flatten().filter_map(|cell| words(cell.content())).max();
-    let width = u16::try_from(longest.unwrap_or_default()).unwrap_or(LONGEST_WORD).min(LONGEST_WORD);
+    keep(table, column, Words::All);
+}
+
+/// As [`keep_words`], for some words.
+pub fn keep(table: &mut Table, column: usize, words: Words) {
+    let width = longest_word(table, column, words) + GAP;
+    at_least(table, column, width);
+}
+
+/// As [`keep`], for each of these columns in turn, as far as the table's width goes: every other column has what it was
+/// given before, or the width of its title.
+pub fn keep_what_fits(table: &mut Table, columns: &[(usize, Words)]) {
+    let (all, room) = (table.column_count(), table.width().unwrap_or(PIPED));
+    for (column, words) in columns {
+        let others: u16 = (0..all).filter(|other| other != column).map(|other| given(table, other)).sum();
+        let wanted = longest_word(table, *column, *words) + GAP;
+        let width = wanted.min(room.saturating_sub(others)).max(given(table, *column));
+        at_least(table, *column, width);
+    }
+}
+
+fn longest_word(table: &Table, column: usize, words: Words) -> u16 {
+    let stays = |word: &&str| words == Words::All || !is_name(word);
+    let longest_of =
+        |text: String| text.split_whitespace().filter(stays).map(|word| word.chars().count()).max();
+    let cells = table.column_cells_with_header_iter(column).flatten();
+    let longest = cells.filter_map(|cell| longest_of(cell.content())).max();
+    u16::try_from(longest.unwrap_or_default()).unwrap_or(LONGEST_WORD).min(LONGEST_WORD)
+}
+
+/// Whether it has dots and is no address, prefix or part of a list of them.
+fn is_name(word: &str) -> bool {
+    word.contains('.') && !word.chars().all(|c| c.is_ascii_hexdigit() || ".:/,".contains(c))
+}
+
+/// What a column has at least.
+fn given(table: &Table, column: usize) -> u16 {
+    let constraint = table.column(column).and_then(Column::constraint);
+    if let Some(ColumnConstraint::LowerBoundary(Width::Fixed(width))) = constraint {
+        return *width;
+    }
+    let title = table.header().and_then(|header| header.cell_iter().nth(column)).map(Cell::content);
+    let longest = title.and_then(|title| title.split_whitespace().map(str::len).max());
+    u16::try_from(longest.unwrap_or_default()).unwrap_or(LONGEST_WORD) + GAP
+}
+
+fn at_least(table: &mut Table, column: usize, width: u16) {
     table.discover_columns();
     if let Some(column) = table.column_mut(column) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + GAP)));
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
     }
 }
 

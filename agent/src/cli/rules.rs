@@ -6,7 +6,10 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{CliResult, FAILED, Global, output};
+use super::{
+    CliResult, FAILED, Global,
+    output::{self, Words},
+};
 use crate::{
     image::closed,
     policy::{
@@ -119,9 +122,14 @@ pub fn text(policy: &Policy, all: bool) -> String {
     for Dormant { flow, role: _, direction, service, peers: _, origin, off: _, why } in off {
         table.add_row([flow, direction.name(), &service.to_string(), "off", &source(origin), why]);
     }
-    for column in [0, 1, 3] {
-        output::keep_words(&mut table, column);
-    }
+    let (flow, direction, service, peers, source, why) = (0, 1, 2, 3, 4, 5);
+    output::keep_words(&mut table, flow);
+    output::keep_words(&mut table, direction);
+    output::keep(&mut table, peers, Words::ButNames);
+    // Names take what is left: where they are long, they alone break.
+    let rest = [service, why, source].map(|column| (column, Words::ButNames));
+    output::keep_what_fits(&mut table, &rest);
+    output::keep_what_fits(&mut table, &[(peers, Words::All)]);
     output::text(&mut table)
 }
 

@@ -33,7 +33,8 @@ pub struct Metrics(pub Option<SocketAddr>);
 
 /// Makes the policy current, and watches until it is told to end.
 ///
-/// Exit code 3 where there is no policy: none is the last good one, and the host file in its place can't be compiled.
+/// Exit code 3 where there is no policy: no last good one, or with `--fallback` neither it nor that host file can be
+/// compiled. A `--host` that can't be compiled is 2.
 ///
 /// # Errors
 /// The host file is broken, the kernel refuses, or a daemon runs already.

@@ -75,7 +75,7 @@ impl Forbidden<'_> {
             return None;
         }
         match (&self.remotes, &rule.peers) {
-            (None, _) => Some("anyone".into()),
+            (None, peers) => Some(few(peers)),
             (Some(remotes), Peers::Any) => remotes.first().map(ToString::to_string),
             (Some(remotes), Peers::Listed { prefixes, names }) => {
                 remotes.iter().find_map(|remote| match remote {
@@ -114,11 +114,19 @@ impl Forbidden<'_> {
             "flow {} of role {} lets {} {direction} {way} {whom} begin, which role {role} rules out: {because}",
             rule.flow, rule.role, rule.service,
         );
-        let help = format!("see {} of {}: narrow the peers of {}", row, self.pack.name, rule.flow);
-        if !self.binds(rule) {
-            report.warning(draft.at.clone(), message, help);
-        } else {
+        let (binds, flow) = (self.binds(rule), &rule.flow);
+        let advice = match (&self.remotes, binds) {
+            (Some(_), true) => format!("narrow the peers of {flow}"),
+            (Some(_), false) => format!("narrow the peers of {flow}, or keep it if it is meant"),
+            // Whoever the peers are, there are too many of them.
+            (None, true) => format!("it rules this out for every peer, so {flow} can't stand beside it"),
+            (None, false) => format!("it rules this out for every peer; keep {flow} if it is meant"),
+        };
+        let help = format!("see {row} of {}: {advice}", self.pack.name);
+        if binds {
             report.error(draft.at.clone(), message, help);
+        } else {
+            report.warning(draft.at.clone(), message, help);
         }
     }
 
@@ -130,6 +138,21 @@ impl Forbidden<'_> {
         match self.never.scope {
             Scope::Host => true,
             Scope::Pack => rule.origin.pack == self.pack.name,
+        }
+    }
+}
+
+/// The first of them, and how many there are beside: a list may have thousands.
+fn few(peers: &Peers) -> String {
+    match peers {
+        Peers::Any => "anyone".into(),
+        Peers::Listed { prefixes, names } => {
+            let mut all = prefixes.iter().map(show).chain(names.iter().cloned());
+            let first = all.next().unwrap_or_default();
+            match all.count() {
+                0 => first,
+                more => format!("{first} and {more} more"),
+            }
         }
     }
 }

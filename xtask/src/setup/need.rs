@@ -7,6 +7,8 @@ use std::path::Path;
 pub(crate) enum Purpose {
     /// Compiling the kernel programs.
     Build,
+    /// Format, lints, documentation.
+    Lint,
     /// The privileged suites.
     Test,
     /// The demo.
@@ -25,13 +27,14 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// What everybody needs who works on the project; packages are made by few.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Build, Self::Test, Self::Demo, Self::Bench, Self::Fuzz, Self::Vm];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Build, Self::Lint, Self::Test, Self::Demo, Self::Bench, Self::Fuzz, Self::Vm];
 
     /// What a task with this purpose runs. What the build needs is decided by [`super::plan`].
     pub(super) fn needs(self) -> Vec<Need> {
         match self {
             Self::Build => Vec::new(),
+            Self::Lint => LINT.into(),
             Self::Test => [LAB.as_slice(), &SUITES].concat(),
             Self::Demo => LAB.into(),
             Self::Bench => BENCH.into(),
@@ -56,6 +59,10 @@ pub(crate) struct Need {
 const fn need(file: &'static str, package: &'static str) -> Need {
     Need { file, package }
 }
+
+/// rustup brings the last two; beside Debian's cargo they are packages of their own.
+const LINT: [Need; 3] =
+    [need("git", "git"), need("cargo-fmt", "rustfmt-web"), need("cargo-clippy", "rust-web-clippy")];
 
 /// What the lab of `portreeve-tests` runs, and all that the demo needs.
 const LAB: [Need; 13] = [
@@ -121,7 +128,8 @@ const VM: [Need; 9] = [
     need("setpriv", "util-linux"),
 ];
 
-const DIST: [Need; 4] = [
+const DIST: [Need; 5] = [
+    need("git", "git"),
     need("dpkg-deb", "dpkg"),
     need("dpkg-shlibdeps", "dpkg-dev"),
     need("strip", "binutils"),

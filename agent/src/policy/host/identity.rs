@@ -36,6 +36,11 @@ pub(super) fn names(mut keys: Keys<'_>, report: &mut Report) -> BTreeMap<String,
     for (key, at, value) in keys.rest() {
         match address::domain(key).filter(|name| !name.starts_with("*.")) {
             Some(name) => {
+                // It would never be learned, and so stay closed without a word.
+                if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+                    let help = "list its addresses, or leave the name out to have it learned";
+                    report.error(value.span(), format!("`{key}` lists no address"), help);
+                }
                 names.insert(name, addresses(key, value, report));
             }
             None => report.error(

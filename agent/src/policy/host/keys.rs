@@ -38,6 +38,11 @@ impl<'t> Keys<'t> {
         self.at.clone()
     }
 
+    /// A key's value, which stays to be taken.
+    pub(super) fn peek(&self, key: &str) -> Option<Value<'t>> {
+        self.entries.iter().find(|(name, _, _)| *name == key).map(|(_, _, value)| *value)
+    }
+
     /// Takes a key's value, and remembers that the key is known.
     pub(super) fn take(&mut self, key: impl Into<Cow<'static, str>>) -> Option<Value<'t>> {
         let key = key.into();

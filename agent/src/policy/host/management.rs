@@ -1,4 +1,4 @@
-//! `[baseline] management`: who may always reach this host to look after it, whatever its roles document.
+//! `[baseline] management`: who may reach this host to look after it, beside what its roles document.
 
 use portreeve_common::Direction;
 

@@ -117,7 +117,7 @@ pub struct Baseline {
     pub ping_from_at: Span,
     /// Which frames without IP pass.
     pub ethertypes: EtherTypes,
-    /// Who may always reach this host to look after it.
+    /// Who may reach this host to look after it.
     pub management: Vec<Management>,
 }
 
@@ -206,7 +206,13 @@ pub fn parse(report: &mut Report, catalogue: &Catalogue, today: Date) -> Option<
     if !errors.is_empty() {
         return None;
     }
-    let host = sections(table.get_ref(), catalogue, today, report);
+    let keys = Keys::new("the host file", 0..0, table.get_ref());
+    if let Some(at) = several::first_host(&keys) {
+        let help = format!("`portreeve check --site {}` checks it", report.source.name);
+        report.error(at, "this is a site file: it lists hosts", help);
+        return None;
+    }
+    let host = sections(keys, catalogue, today, report);
     if host.roles.is_empty() && host.allows.is_empty() && !report.has_errors() {
         report.error(
             0..0,
@@ -217,8 +223,7 @@ pub fn parse(report: &mut Report, catalogue: &Catalogue, today: Date) -> Option<
     Some(host)
 }
 
-fn sections(table: &DeTable<'_>, catalogue: &Catalogue, today: Date, report: &mut Report) -> HostFile {
-    let mut keys = Keys::new("the host file", 0..0, table);
+fn sections(mut keys: Keys<'_>, catalogue: &Catalogue, today: Date, report: &mut Report) -> HostFile {
     let identity = keys.table("host", report).map(|keys| identity::read(keys, report)).unwrap_or_default();
     let enforcement =
         keys.table("enforcement", report).map(|keys| settings::enforcement(keys, report)).unwrap_or_default();

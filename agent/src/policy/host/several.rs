@@ -46,6 +46,14 @@ pub(in crate::policy) fn read_site(
         return Vec::new();
     }
     let mut keys = Keys::new("the site file", 0..0, table.get_ref());
+    if let Some(at) = only_host(&keys) {
+        let help = format!(
+            "`portreeve check {}` checks it; a site file has a [[host]] for each",
+            report.source.name
+        );
+        report.error(at, "this is a host file: it says what one host is", help);
+        return Vec::new();
+    }
     let hosts = keys.tables("host", report);
     keys.finish(report);
     if hosts.is_empty() && !report.has_errors() {
@@ -53,6 +61,22 @@ pub(in crate::policy) fn read_site(
         report.error(0..0, "the site file has no [[host]]", help);
     }
     hosts.into_iter().filter_map(|host| read(host, folder, catalogue, today, report)).collect()
+}
+
+/// Where a site file lists its first host.
+pub(super) fn first_host(keys: &Keys<'_>) -> Option<Span> {
+    let hosts = keys.peek("host")?.get_ref().as_array()?;
+    hosts.iter().find(|host| host.get_ref().as_table().is_some()).map(|host| host.span())
+}
+
+/// Where a host file says what its host is, or what that does.
+fn only_host(keys: &Keys<'_>) -> Option<Span> {
+    let Some(host) = keys.peek("host") else {
+        return keys.peek("role").or_else(|| keys.peek("allow")).map(|rules| rules.span());
+    };
+    // With `file` it is an entry of a site file, in brackets too few.
+    let table = host.get_ref().as_table()?;
+    Keys::new("[host]", host.span(), table).peek("file").is_none().then(|| host.span())
 }
 
 fn read(
