@@ -361,7 +361,7 @@ fn what_waits_for_addresses_is_said() {
         why,
         [(
             "F2",
-            "the addresses of api.example.com are not known, and no resolver is listed to learn them from"
+            "the addresses of api.example.com are not known, and no resolver is listed by its address to learn them from"
         )]
     );
     let simulation = Simulation::new(image);

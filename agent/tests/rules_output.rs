@@ -89,12 +89,12 @@ fn names_without_addresses_are_said() {
         "SITE-1 stays closed in the kernel: the addresses of api.example.com, *.example.net are not known";
     assert!(both.contains(waits) && both.contains("fine, 1 rule, 0 off, "), "{both}");
     let json: serde_json::Value = serde_json::from_str(&show(api, &["check", "--json"])).unwrap();
-    let wanted = serde_json::json!([{ "flow": "SITE-1", "why": "the addresses of *.example.net are not known, and no resolver is listed to learn them from" }]);
+    let wanted = serde_json::json!([{ "flow": "SITE-1", "why": "the addresses of *.example.net are not known, and no resolver is listed by its address to learn them from" }]);
     assert_eq!(json["deferred"], wanted);
     let rules: serde_json::Value = serde_json::from_str(&show(api, &["rules", "--json"])).unwrap();
     assert_eq!(
         rules[0]["deferred"],
-        "the addresses of *.example.net are not known, and no resolver is listed to learn them from"
+        "the addresses of *.example.net are not known, and no resolver is listed by its address to learn them from"
     );
     assert!(show(api, &["rules"]).contains("deferred"));
     let names = format!("{api}{below}");

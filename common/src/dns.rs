@@ -49,6 +49,9 @@ pub struct Dns {
     length: u32,
     /// What is missing of it, as an [`Outcome`]'s number; 0 where it is whole.
     cut: u32,
+    /// Offset in the frame of what stands behind it in its segment; 0 where nothing does.
+    behind: u32,
+    reserved: u32,
     walk: name::Walk,
     found: answer::Found,
     /// What the key of a question is put together in: in the kernel there is no room for it on the stack.
@@ -65,6 +68,8 @@ impl Default for Dns {
             key: NameKey::default(),
             length: 0,
             cut: 0,
+            behind: 0,
+            reserved: 0,
             walk: name::Walk::default(),
             found: answer::Found::default(),
             query: QueryKey::default(),
@@ -204,16 +209,22 @@ pub(crate) fn listens(decision: Decision, settings: &Settings) -> bool {
     settings.has(flag::NAMES) && decision.passes() && settings.is_resolvers(rule)
 }
 
-/// Reads a message off a packet; `None` where there is nothing to read, as in a bare acknowledgement.
+/// Messages that are read of one packet: clients ask for addresses of both families at once.
+pub const MESSAGES: usize = 2;
+
+/// Reads a message off a packet, the first one or that which stands at `from` in the frame: see [`Dns::next`]. `None` where
+/// there is nothing to read, as in a bare acknowledgement.
 #[inline(always)]
-pub fn load<P: Packet + ?Sized>(packet: &P, headers: &Headers, dns: &mut Dns) -> Option<()> {
+pub fn load<P: Packet + ?Sized>(packet: &P, headers: &Headers, dns: &mut Dns, from: u32) -> Option<()> {
+    dns.behind = 0;
     dns.cut = match headers.fragment {
         Fragment::First => Outcome::Fragmented as u32,
         Fragment::Whole | Fragment::Only | Fragment::Later => 0,
     };
     let (begin, length) = if headers.protocol == protocol::TCP {
         let [words] = packet.read::<1>(headers.offset + 12)?;
-        let payload = headers.offset + u32::from(words >> 4) * 4;
+        let first = headers.offset + u32::from(words >> 4) * 4;
+        let payload = if from == 0 { first } else { from };
         let there = headers.end.checked_sub(payload + 2)?;
         let announced = u32::from(u16::from_be_bytes(packet.read(payload)?));
         if announced != there {
@@ -221,8 +232,11 @@ pub fn load<P: Packet + ?Sized>(packet: &P, headers: &Headers, dns: &mut Dns) ->
         }
         if announced != there && stands_alone(packet, payload) {
             (payload, there + 2)
+        } else if announced < there {
+            dns.behind = payload + 2 + announced;
+            (payload + 2, announced)
         } else {
-            (payload + 2, if announced < there { announced } else { there })
+            (payload + 2, there)
         }
     } else {
         (headers.offset + 8, headers.end.checked_sub(headers.offset + 8)?)
@@ -258,6 +272,17 @@ pub fn follow<L: Learning>(dns: &mut Dns, flow: &FlowKey, direction: Direction, 
 }
 
 impl Dns {
+    /// Where in the frame the next question stands that is to be [`load`]ed; 0 where there is none. Of several answers the
+    /// agent asks for those behind the first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next(&self, direction: Direction) -> u32 {
+        match direction {
+            Direction::Ingress => 0,
+            Direction::Egress => self.behind,
+        }
+    }
+
     #[inline(always)]
     fn byte(&self, at: u32) -> Option<u8> {
         if at < self.length { Some(self.message[at as usize & (MAX_MESSAGE - 1)]) } else { None }

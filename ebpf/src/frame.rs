@@ -26,8 +26,9 @@ pub(crate) trait Frame: Packet {
     /// Whether the program was loaded to be asked: known when it is compiled, so that attached ones pay nothing.
     const ASKED: bool;
 
-    /// Reads a resolver's message off it, where this CPU keeps one; `false` if it has none.
-    fn load(&self, sight: &Sight) -> bool;
+    /// Reads a resolver's message off it, see [`portreeve_common::dns::load`], where this CPU keeps one; `false` if it has none.
+    fn load(&self, sight: &Sight, from: u32) -> bool;
+
     /// The frame of a context.
     fn of(ctx: *mut Self::Context) -> Self;
 

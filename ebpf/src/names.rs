@@ -122,20 +122,21 @@ impl Learning for KernelNames {
     }
 }
 
-/// Learns from the message that was [`load`]ed off a packet.
+/// Learns from the message that was [`load`]ed off a packet. Where the next one stands, or 0.
 #[inline(always)]
-pub(crate) fn follow(sight: &Sight, direction: Direction, generation: u16, now: u64) {
-    if let Some(message) = maps::message() {
-        let of = direction.index() << 16 | u32::from(generation);
-        portreeve_follow(message, &sight.headers.key, of, now);
-    }
+pub(crate) fn follow(sight: &Sight, direction: Direction, generation: u16, now: u64) -> u32 {
+    let Some(message) = maps::message() else { return 0 };
+    let next = message.next(direction);
+    let of = direction.index() << 16 | u32::from(generation);
+    portreeve_follow(message, &sight.headers.key, of, now);
+    next
 }
 
 /// Reads a message off a packet; 1 if there is one.
 #[inline(always)]
-pub(crate) fn load<P: Packet>(packet: &P, sight: &Sight) -> u32 {
+pub(crate) fn load<P: Packet>(packet: &P, sight: &Sight, from: u32) -> u32 {
     let Some(message) = maps::message() else { return 0 };
-    dns::load(packet, &sight.headers, message).is_some().into()
+    dns::load(packet, &sight.headers, message, from).is_some().into()
 }
 
 /// A global function: the verifier proves it once. `of`: the direction in the upper half, the generation in the lower.

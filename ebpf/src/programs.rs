@@ -136,8 +136,17 @@ fn passes_long<F: Frame>(ctx: *mut F::Context, direction: Direction) -> u64 {
     let (generation, now) = (posture.generation(), clock::now(F::ASKED));
     let decision = judge(sight, direction, posture, now);
     let frame = F::of(ctx);
-    if dns::concerns(&sight.headers, decision, maps::settings(generation)) && frame.load(sight) {
-        names::follow(sight, direction, generation, now);
+    if dns::concerns(&sight.headers, decision, maps::settings(generation)) {
+        let mut from = 0;
+        for _ in 0..dns::MESSAGES {
+            if !frame.load(sight, from) {
+                break;
+            }
+            from = names::follow(sight, direction, generation, now);
+            if from == 0 {
+                break;
+            }
+        }
     }
     record::count(decision, sight, &F::of(ctx), direction, would);
     if decision.passes() { 1 } else { would }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Only these kernels: 6.1, 6.12, 6.12-rt.
     kernels: Vec<String>,
     /// Sequences against the model: the machines are some twenty times slower, and with fewer it misses some flows.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 20_000)]
     sequences: u32,
 }
 

@@ -89,8 +89,12 @@ impl<'a> Classes<'a> {
             Some((*at, rule, Manner::of(rule, interfaces)))
         };
         let all = rules.iter().filter_map(with_manner);
+        let mut groups = by_manner(all.clone().map(|(at, _, manner)| (at, manner)));
+        // As in `by_peers`: an interface does not count for a flow that lives, so one for anybody would hide the resolver.
+        let asks = |rules: &[usize]| rules.iter().any(|at| needs.rule(*at).is_some_and(Rule::asks_resolvers));
+        groups.sort_by_key(|(_, rules)| !asks(rules));
         let mut manners = Vec::new();
-        for (manner, rules) in by_manner(all.clone().map(|(at, _, manner)| (at, manner))) {
+        for (manner, rules) in groups {
             let class = self.by_peers(families, &rules)?;
             if class != Class::NONE {
                 manners.push((manner, class));

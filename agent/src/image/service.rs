@@ -145,7 +145,9 @@ pub(crate) fn closed(rule: &Rule, policy: &Policy) -> Option<String> {
         return None;
     }
     let names = unknown.join(", ");
-    Some(format!("the addresses of {names} are not known, and no resolver is listed to learn them from"))
+    Some(format!(
+        "the addresses of {names} are not known, and no resolver is listed by its address to learn them from"
+    ))
 }
 
 /// Peers' prefixes, with the addresses that their names are known to have.

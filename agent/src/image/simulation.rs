@@ -114,8 +114,16 @@ impl Simulation {
         let decision = decide(&mut sight, direction, self);
         if dns::concerns(&sight.headers, decision, self.settings()) {
             let mut dns = Box::<Dns>::default();
-            if dns::load(packet, &sight.headers, &mut dns).is_some() {
+            let mut from = 0;
+            for _ in 0..dns::MESSAGES {
+                if dns::load(packet, &sight.headers, &mut dns, from).is_none() {
+                    break;
+                }
                 self.memory.count(dns::follow(&mut dns, &sight.headers.key, direction, &Ears(self)));
+                from = dns.next(direction);
+                if from == 0 {
+                    break;
+                }
             }
         }
         decision

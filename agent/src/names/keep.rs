@@ -186,7 +186,7 @@ fn resolvers(policy: &Policy) -> Vec<IpAddr> {
     rules.sort_by_key(|rule| rule.origin.need != Need::Required);
     for rule in rules {
         let Peers::Listed { prefixes, names: _ } = &rule.peers else { continue };
-        for net in prefixes.iter().filter(|net| net.prefix_len() == net.max_prefix_len()) {
+        for net in prefixes {
             if !all.contains(&net.addr()) {
                 all.push(net.addr());
             }

@@ -155,14 +155,17 @@ impl Need {
 }
 
 impl Rule {
-    /// Whether its flows go to resolvers whose answers are believed: those that are listed by address. Where anybody may be
-    /// asked, anybody could open any name to itself.
+    /// Whether its flows go to resolvers whose answers are believed: those that are listed by address, and nobody else. Where
+    /// anybody may be asked, or whoever is in a network or has a name, those could open any name to themselves.
     #[must_use]
     pub fn asks_resolvers(&self) -> bool {
         let to_resolvers = self.service.ports().is_some_and(|ports| ports.destination == [DNS..=DNS]);
         let chosen = match &self.peers {
             Peers::Any => false,
-            Peers::Listed { prefixes, names: _ } => !prefixes.is_empty(),
+            Peers::Listed { prefixes, names } => {
+                let is_host = |net: &IpNet| net.prefix_len() == net.max_prefix_len();
+                !prefixes.is_empty() && prefixes.iter().all(is_host) && names.is_empty()
+            }
         };
         self.direction == Direction::Egress && self.local == Local::Own && to_resolvers && chosen
     }

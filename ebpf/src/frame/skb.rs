@@ -144,8 +144,8 @@ extern "C" fn portreeve_message_skb(ctx: *mut __sk_buff, direction: u32, sight: 
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_names_skb(ctx: *mut __sk_buff, sight: *const Sight) -> u32 {
-    given(sight).map_or(0, |sight| names::load(&Helped(ctx), sight))
+extern "C" fn portreeve_names_skb(ctx: *mut __sk_buff, sight: *const Sight, from: u32) -> u32 {
+    given(sight).map_or(0, |sight| names::load(&Helped(ctx), sight, from))
 }
 
 impl<const ASKED: bool> Frame for Skb<ASKED> {
@@ -153,8 +153,8 @@ impl<const ASKED: bool> Frame for Skb<ASKED> {
     const ASKED: bool = ASKED;
 
     #[inline(always)]
-    fn load(&self, sight: &Sight) -> bool {
-        portreeve_names_skb(self.ctx, sight) != 0
+    fn load(&self, sight: &Sight, from: u32) -> bool {
+        portreeve_names_skb(self.ctx, sight, from) != 0
     }
 
     #[inline(always)]

@@ -145,8 +145,8 @@ extern "C" fn portreeve_message_xdp(ctx: *mut xdp_md, direction: u32, sight: *mu
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn portreeve_names_xdp(ctx: *mut xdp_md, sight: *const Sight) -> u32 {
-    given(sight).map_or(0, |sight| names::load(&Helped(ctx), sight))
+extern "C" fn portreeve_names_xdp(ctx: *mut xdp_md, sight: *const Sight, from: u32) -> u32 {
+    given(sight).map_or(0, |sight| names::load(&Helped(ctx), sight, from))
 }
 
 impl<const ASKED: bool> Frame for Xdp<ASKED> {
@@ -154,8 +154,8 @@ impl<const ASKED: bool> Frame for Xdp<ASKED> {
     const ASKED: bool = ASKED;
 
     #[inline(always)]
-    fn load(&self, sight: &Sight) -> bool {
-        portreeve_names_xdp(self.ctx, sight) != 0
+    fn load(&self, sight: &Sight, from: u32) -> bool {
+        portreeve_names_xdp(self.ctx, sight, from) != 0
     }
 
     #[inline(always)]

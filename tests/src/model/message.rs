@@ -65,6 +65,19 @@ impl<'p> Carried<'p> {
         Self::of(payload, None)
     }
 
+    /// The messages of a segment, as far as they are read: two where something stands behind the first.
+    pub(super) fn all_by_tcp(payload: &'p [u8]) -> Vec<Self> {
+        let first = Self::by_tcp(payload);
+        let behind = match &first {
+            Some(first) if first.bytes.as_ptr() != payload.as_ptr() => {
+                number(payload, 0).and_then(|length| payload.get(2 + usize::from(length)..))
+            }
+            _ => None,
+        };
+        let second = behind.filter(|rest| !rest.is_empty()).and_then(Self::by_tcp);
+        first.into_iter().chain(second).collect()
+    }
+
     /// One message behind its length. In a segment where the length is wrong may stand a message whose length went ahead.
     pub(super) fn by_tcp(payload: &'p [u8]) -> Option<Self> {
         let (length, message) = (number(payload, 0)?, payload.get(2..)?);

@@ -234,17 +234,23 @@ impl Model {
     /// What passes by the rule for a resolver may be a question or an answer.
     fn overhear(&mut self, packet: &Packet, direction: Direction, rules: &Which) {
         let (ports, carried) = match &packet.content {
-            Content::Tcp { ports, payload, .. } => (*ports, Carried::by_tcp(payload)),
-            Content::Udp { ports, payload } => (*ports, Carried::by_udp(payload)),
+            Content::Tcp { ports, payload, .. } => (*ports, Carried::all_by_tcp(payload)),
+            Content::Udp { ports, payload } => (*ports, Carried::by_udp(payload).into_iter().collect()),
             Content::Icmp { .. } | Content::Igmp(_) | Content::Opaque => return,
         };
-        let Some(carried) = carried.filter(|_| self.rules.hears(rules)) else { return };
-        let carried =
-            if matches!(packet.piece, Piece::First { .. }) { carried.of_a_fragment() } else { carried };
+        if !self.rules.hears(rules) {
+            return;
+        }
         let ends = ends(packet, direction, ports);
-        match direction {
-            Direction::Egress => self.names.ask(ends, &carried, self.now),
-            Direction::Ingress => self.names.answer(ends, &carried, self.rules.patterns(), self.now),
+        // Of answers only the first is read.
+        let read = if direction == Direction::Egress { carried.len() } else { 1 };
+        for carried in carried.into_iter().take(read) {
+            let first = matches!(packet.piece, Piece::First { .. });
+            let carried = if first { carried.of_a_fragment() } else { carried };
+            match direction {
+                Direction::Egress => self.names.ask(ends, &carried, self.now),
+                Direction::Ingress => self.names.answer(ends, &carried, self.rules.patterns(), self.now),
+            }
         }
     }
 

@@ -314,7 +314,10 @@ fn is_for_resolvers(rule: &Rule) -> bool {
     let (Service::Tcp(ports) | Service::Udp(ports)) = &rule.service else { return false };
     let listed = match &rule.peers {
         Peers::Any => false,
-        Peers::Listed { prefixes, names: _ } => !prefixes.is_empty(),
+        Peers::Listed { prefixes, names } => {
+            let hosts = prefixes.iter().all(|net| net.hosts().nth(1).is_none());
+            hosts && !prefixes.is_empty() && names.is_empty()
+        }
     };
     let out = rule.direction == Direction::Egress && rule.local == Local::Own;
     out && listed && ports.destination == [53..=53]

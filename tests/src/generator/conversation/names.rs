@@ -47,6 +47,10 @@ impl Conversation {
         let mut addresses = Vec::new();
         for _ in 0..random.u8(1..4) {
             let asked = Asked::new(random, pool);
+            if by_tcp && random.u8(..4) == 0 {
+                addresses.extend(self.two_at_once(random, pool, &asked));
+                continue;
+            }
             for _ in 0..1 + u8::from(random.u8(..12) == 0) {
                 self.message(random, Direction::Egress, question(asked.id, &asked.text, asked.v4), by_tcp);
             }
@@ -64,6 +68,20 @@ impl Conversation {
                 self.connects(random, pool, to);
             }
         }
+    }
+
+    /// Two questions in one segment, and an answer to each.
+    fn two_at_once(&mut self, random: &mut Rng, pool: &Pool, first: &Asked<'_>) -> Vec<IpAddr> {
+        let second = Asked::new(random, pool);
+        let both = [first, &second].map(|asked| over_tcp(&question(asked.id, &asked.text, asked.v4)));
+        self.carry(Direction::Egress, PSH | ACK, both.concat());
+        let mut addresses = Vec::new();
+        for asked in [first, &second] {
+            let told = asked.addresses(random);
+            self.answers(random, pool, asked, &told, true);
+            addresses.extend(told);
+        }
+        addresses
     }
 
     /// Puts others in place of the ends; the host's own address is mostly of the peer's family.
