@@ -1,5 +1,8 @@
 //! The kernel programs as they were built, and what is set in them before they are loaded.
 
+#[cfg(test)]
+mod stack;
+
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::MapData};
 use portreeve_common::{
     clause::{self, ANY_INTERFACE, Interfaces},
