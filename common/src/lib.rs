@@ -23,6 +23,7 @@ pub mod class;
 pub mod clause;
 pub mod direction;
 pub mod names;
+pub mod page;
 pub mod service;
 pub mod settings;
 pub mod switch;

@@ -4,6 +4,7 @@ use crate::{
     Address,
     class::PeerKey,
     hash::{FNV_BASIS, MULTIPLIERS, fnv1a},
+    page::half,
     table::bpf_spin_lock,
 };
 
@@ -93,7 +94,7 @@ impl NameKey {
         let mut key = Self::default();
         let text = pattern.strip_prefix('*').unwrap_or(pattern).bytes().rev();
         let mut used = 1;
-        key.data[0] = Self::half(generation);
+        key.data[0] = half(generation) as u8;
         for (place, byte) in key.data[1..].iter_mut().zip(text.take(MAX_NAME)) {
             *place = byte;
             used += 1;
@@ -103,17 +104,10 @@ impl NameKey {
         key
     }
 
-    /// The half of a generation.
-    #[inline(always)]
-    #[must_use]
-    pub const fn half(generation: u16) -> u8 {
-        generation as u8 & 1
-    }
-
     /// Whether it is of a generation's half.
     #[must_use]
     pub const fn is_of(&self, generation: u16) -> bool {
-        self.data[0] == Self::half(generation)
+        self.data[0] == half(generation) as u8
     }
 
     /// Whether a whole name begins with it.

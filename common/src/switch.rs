@@ -32,33 +32,34 @@ impl Mode {
     }
 }
 
+/// Generations count from 1; beyond the last one they begin again. It is the mask of their bits, too.
+pub const LAST_GENERATION: u16 = 0x3fff;
+
 /// A generation and the modes that it runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Posture(u16);
 
 impl Posture {
-    const GENERATION: u16 = 0x3fff;
-
-    /// `generation` counts from 1 and wraps at 16,383.
+    /// `generation` counts from 1 and wraps at [`LAST_GENERATION`].
     #[must_use]
     pub const fn new(generation: u16, ingress: Mode, egress: Mode) -> Self {
         let ingress = (matches!(ingress, Mode::Enforce) as u16) << 14;
         let egress = (matches!(egress, Mode::Enforce) as u16) << 15;
-        Self(generation & Self::GENERATION | ingress | egress)
+        Self(generation & LAST_GENERATION | ingress | egress)
     }
 
     /// A generation, whatever its modes.
     #[inline(always)]
     #[must_use]
     pub const fn of(generation: u16) -> Self {
-        Self(generation & Self::GENERATION)
+        Self(generation & LAST_GENERATION)
     }
 
     /// The generation; its lowest bit says which half of the tables holds it.
     #[inline(always)]
     #[must_use]
     pub const fn generation(self) -> u16 {
-        self.0 & Self::GENERATION
+        self.0 & LAST_GENERATION
     }
 
     /// The mode of a direction.

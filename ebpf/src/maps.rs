@@ -25,6 +25,7 @@ use portreeve_common::{
     dns::{Dns, Hint, Outcome, Query, QueryKey},
     flow::FlowKey,
     names::{Addresses, KEY_BYTES, LEARNED_SETS, LearnedSet, MAX_NAMES, Order},
+    page::{self, HALVES, half},
     settings::{Limits, MAX_ETHERTYPES, Settings},
     table::{EMBRYONIC_SETS, ESTABLISHED_SETS, FlowSet},
     tables::{FragmentKey, FragmentState},
@@ -33,21 +34,11 @@ use portreeve_common::{
 
 use self::direct::Direct;
 
-/// Generations that are held: the current one and the one before or after it.
-const HALVES: u32 = 2;
-/// Words in a page of the class table and of the shared rules.
-const WORDS: u32 = 2_048;
-/// Classes in a page.
-const PEERINGS_PER_PAGE: u32 = 64;
-/// Buckets in a page of the peer table.
-const BUCKETS_PER_PAGE: u32 = 32;
-const CLASS_PAGES: u32 = Service::SLOTS / WORDS;
-/// Clauses in a page.
-const CLAUSES_PER_PAGE: u32 = 64;
-const PEERING_PAGES: u32 = MAX_CLASSES / PEERINGS_PER_PAGE;
-const PEER_PAGES: u32 = PEER_BUCKETS / BUCKETS_PER_PAGE;
-const SHARED_PAGES: u32 = MAX_SHARED / WORDS;
-const CLAUSE_PAGES: u32 = MAX_CLAUSES / CLAUSES_PER_PAGE;
+const CLASS_PAGES: u32 = Service::SLOTS / page::WORDS;
+const PEERING_PAGES: u32 = MAX_CLASSES / page::PEERINGS;
+const PEER_PAGES: u32 = PEER_BUCKETS / page::BUCKETS;
+const SHARED_PAGES: u32 = MAX_SHARED / page::WORDS;
+const CLAUSE_PAGES: u32 = MAX_CLAUSES / page::CLAUSES;
 /// Pairs of hosts whose control flows are kept in mind.
 const CONTROLLED: u32 = 1_024;
 /// Datagrams in fragments that are followed at once.
@@ -63,7 +54,7 @@ const TOLD: u32 = 2_048;
 /// Names that wait for the agent to ask.
 const WAITING: u32 = 256;
 
-const _: () = assert!(Service::SLOTS % WORDS == 0);
+const _: () = assert!(Service::SLOTS % page::WORDS == 0);
 
 /// All zeros, as a section of this kind must be.
 const NO_SETTINGS: Settings = Settings::new(Limits::new(0, 0, 0, 0, 0), 0, 0, 0, [0; MAX_ETHERTYPES]);
@@ -84,18 +75,16 @@ static SETTINGS: Direct<[Settings; HALVES as usize]> = Direct::new([NO_SETTINGS;
 static DOCUMENTED: Direct<[[u8; Documented::BYTES]; HALVES as usize]> =
     Direct::new([[0; Documented::BYTES]; HALVES as usize]);
 #[map]
-static CLASSES: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
+static CLASSES: Array<[u16; page::WORDS as usize]> = Array::with_max_entries(HALVES * CLASS_PAGES, 0);
 #[map]
-static PEERINGS: Array<[Peering; PEERINGS_PER_PAGE as usize]> =
+static PEERINGS: Array<[Peering; page::PEERINGS as usize]> =
     Array::with_max_entries(HALVES * PEERING_PAGES, 0);
 #[map]
-static PEERS: Array<[PeerBucket; BUCKETS_PER_PAGE as usize]> =
-    Array::with_max_entries(HALVES * PEER_PAGES, 0);
+static PEERS: Array<[PeerBucket; page::BUCKETS as usize]> = Array::with_max_entries(HALVES * PEER_PAGES, 0);
 #[map]
-static SHARED: Array<[u16; WORDS as usize]> = Array::with_max_entries(HALVES * SHARED_PAGES, 0);
+static SHARED: Array<[u16; page::WORDS as usize]> = Array::with_max_entries(HALVES * SHARED_PAGES, 0);
 #[map]
-static CLAUSES: Array<[Clause; CLAUSES_PER_PAGE as usize]> =
-    Array::with_max_entries(HALVES * CLAUSE_PAGES, 0);
+static CLAUSES: Array<[Clause; page::CLAUSES as usize]> = Array::with_max_entries(HALVES * CLAUSE_PAGES, 0);
 
 #[btf_map]
 pub(crate) static ESTABLISHED: BtfArray<FlowSet, { ESTABLISHED_SETS as usize }> = BtfArray::new();
@@ -204,13 +193,13 @@ pub(crate) fn settings(generation: u16) -> &'static Settings {
 /// The class word of a slot.
 #[inline(always)]
 pub(crate) fn class(generation: u16, slot: u32) -> u16 {
-    word(CLASSES.get_ptr(half(generation) * CLASS_PAGES + slot / WORDS), slot).unwrap_or(0)
+    word(CLASSES.get_ptr(half(generation) * CLASS_PAGES + slot / page::WORDS), slot).unwrap_or(0)
 }
 
 /// An entry of the list of shared rules.
 #[inline(always)]
 pub(crate) fn shared(generation: u16, index: u32) -> Option<u16> {
-    let page = (index / WORDS) & (SHARED_PAGES - 1);
+    let page = (index / page::WORDS) & (SHARED_PAGES - 1);
     word(SHARED.get_ptr(half(generation) * SHARED_PAGES + page), index)
 }
 
@@ -218,10 +207,10 @@ pub(crate) fn shared(generation: u16, index: u32) -> Option<u16> {
 #[inline(always)]
 pub(crate) fn peering(generation: u16, number: u16) -> Option<&'static Peering> {
     let number = u32::from(number);
-    let page = (number / PEERINGS_PER_PAGE) & (PEERING_PAGES - 1);
+    let page = (number / page::PEERINGS) & (PEERING_PAGES - 1);
     let page = PEERINGS.get_ptr(half(generation) * PEERING_PAGES + page)?.cast::<Peering>();
     // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
-    let place = unsafe { page.add((number % PEERINGS_PER_PAGE) as usize) };
+    let place = unsafe { page.add((number % page::PEERINGS) as usize) };
     // SAFETY: as above; only the half that is not in force is written.
     Some(unsafe { &*place })
 }
@@ -229,10 +218,10 @@ pub(crate) fn peering(generation: u16, number: u16) -> Option<&'static Peering> 
 /// A clause; the index wraps.
 #[inline(always)]
 pub(crate) fn clause(generation: u16, index: u32) -> Option<&'static Clause> {
-    let page = (index / CLAUSES_PER_PAGE) & (CLAUSE_PAGES - 1);
+    let page = (index / page::CLAUSES) & (CLAUSE_PAGES - 1);
     let page = CLAUSES.get_ptr(half(generation) * CLAUSE_PAGES + page)?.cast::<Clause>();
     // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
-    let place = unsafe { page.add((index % CLAUSES_PER_PAGE) as usize) };
+    let place = unsafe { page.add((index % page::CLAUSES) as usize) };
     // SAFETY: as above; only the half that is not in force is written.
     Some(unsafe { &*place })
 }
@@ -240,10 +229,10 @@ pub(crate) fn clause(generation: u16, index: u32) -> Option<&'static Clause> {
 /// A bucket of the peer table; the index wraps.
 #[inline(always)]
 pub(crate) fn peers(generation: u16, bucket: u32) -> Option<&'static PeerBucket> {
-    let page = (bucket / BUCKETS_PER_PAGE) & (PEER_PAGES - 1);
+    let page = (bucket / page::BUCKETS) & (PEER_PAGES - 1);
     let page = PEERS.get_ptr(half(generation) * PEER_PAGES + page)?.cast::<PeerBucket>();
     // SAFETY: the index is below the page's length, and a value of an array map lives as long as the program.
-    let place = unsafe { page.add((bucket % BUCKETS_PER_PAGE) as usize) };
+    let place = unsafe { page.add((bucket % page::BUCKETS) as usize) };
     // SAFETY: as above; only the half that is not in force is written.
     Some(unsafe { &*place })
 }
@@ -355,15 +344,10 @@ pub(crate) fn happened(what: Happening) {
 }
 
 #[inline(always)]
-const fn half(generation: u16) -> u32 {
-    generation as u32 & (HALVES - 1)
-}
-
-#[inline(always)]
-fn word(page: Option<*const [u16; WORDS as usize]>, index: u32) -> Option<u16> {
+fn word(page: Option<*const [u16; page::WORDS as usize]>, index: u32) -> Option<u16> {
     let page = page?.cast::<u16>();
     // SAFETY: the index is below the page's length.
-    let place = unsafe { page.add((index % WORDS) as usize) };
+    let place = unsafe { page.add((index % page::WORDS) as usize) };
     // SAFETY: as above; a value of an array map lives as long as the program.
     Some(unsafe { *place })
 }

@@ -31,6 +31,82 @@ peers = ["192.0.2.53"]
 reason = "resolver, long answers"
 "#;
 
+/// Rules of every kind, both ways, for some peers and not for others; the last three are bound to interfaces.
+pub const EVERY_KIND: &str = r#"
+[[allow]]
+id = "SITE-1"
+direction = "ingress"
+protocol = "tcp"
+port = [22, 80, 53, 161, 5481]
+peers = ["198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"]
+reason = "by peers"
+
+[[allow]]
+id = "SITE-2"
+direction = "ingress"
+protocol = "udp"
+port = [53, 161, 123, 443, 20, 21]
+peers = "any"
+reason = "by anybody"
+
+[[allow]]
+id = "SITE-3"
+direction = "egress"
+protocol = "tcp"
+port = [443, 5481, 22, 80, 53, 21]
+peers = "any"
+reason = "by anybody"
+
+[[allow]]
+id = "SITE-4"
+direction = "egress"
+protocol = "icmp"
+peers = "any"
+reason = "echo"
+
+[[allow]]
+id = "SITE-5"
+direction = "ingress"
+protocol = 47
+peers = ["198.51.100.20"]
+reason = "by number"
+
+[[allow]]
+id = "SITE-6"
+direction = "egress"
+protocol = "udp"
+port = [53, 123, 161, 443, 80, 23]
+peers = ["198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"]
+reason = "by peers"
+
+[[allow]]
+id = "SITE-7"
+direction = "ingress"
+protocol = "tcp"
+port = [22, 23]
+peers = ["192.0.2.0/24", "2001:db8::/32"]
+interfaces = ["eth1"]
+reason = "by another interface"
+
+[[allow]]
+id = "SITE-8"
+direction = "ingress"
+protocol = "tcp"
+port = 23
+peers = ["198.51.100.0/24", "2001:db8:1::/64"]
+interfaces = ["eth0", "eth1"]
+reason = "by this interface"
+
+[[allow]]
+id = "SITE-9"
+direction = "egress"
+protocol = "udp"
+port = [20, 123]
+peers = "any"
+interfaces = ["eth1"]
+reason = "by another interface"
+"#;
+
 /// The interface of the suites' packets.
 pub const HERE: &str = "eth0";
 /// The same as the programs are told.

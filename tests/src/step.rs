@@ -10,3 +10,9 @@ pub struct Step {
     /// From the destination address on.
     pub bytes: Vec<u8>,
 }
+
+/// Bytes as two digits each.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

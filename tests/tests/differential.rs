@@ -12,8 +12,8 @@ use portreeve::{
 use portreeve_common::{Direction, Reason, class::RuleId};
 use portreeve_tests::{
     generator::{Pool, Timed, Traffic},
-    policy::{self, ONLY_HERE},
-    step::Step,
+    policy::{self, EVERY_KIND, ONLY_HERE},
+    step::{Step, hex},
 };
 
 /// Half of them go each way, so that every program judges more than 100,000.
@@ -43,88 +43,16 @@ pack = "siemens-industrial-edge"
 role = "ied"
 options = { offering = "IEM OS" }
 peers = { iem = ["198.51.100.0/24", "2001:db8:2::/64"], dns_servers = ["192.0.2.53"], ntp_servers = "any", ui_clients = "any" }
-
-[[allow]]
-id = "SITE-1"
-direction = "ingress"
-protocol = "tcp"
-port = [22, 80, 53, 161, 5481]
-peers = ["198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"]
-reason = "by peers"
-
-[[allow]]
-id = "SITE-2"
-direction = "ingress"
-protocol = "udp"
-port = [53, 161, 123, 443, 20, 21]
-peers = "any"
-reason = "by anybody"
-
-[[allow]]
-id = "SITE-3"
-direction = "egress"
-protocol = "tcp"
-port = [443, 5481, 22, 80, 53, 21]
-peers = "any"
-reason = "by anybody"
-
-[[allow]]
-id = "SITE-4"
-direction = "egress"
-protocol = "icmp"
-peers = "any"
-reason = "echo"
-
-[[allow]]
-id = "SITE-6"
-direction = "egress"
-protocol = "udp"
-port = [53, 123, 161, 443, 80, 23]
-peers = ["198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"]
-reason = "by peers"
-
-[[allow]]
-id = "SITE-5"
-direction = "ingress"
-protocol = 47
-peers = ["198.51.100.20"]
-reason = "by number"
-
-[[allow]]
-id = "SITE-7"
-direction = "ingress"
-protocol = "tcp"
-port = [22, 23]
-peers = ["192.0.2.0/24", "2001:db8::/32"]
-interfaces = ["eth1"]
-reason = "by another interface"
-
-[[allow]]
-id = "SITE-8"
-direction = "ingress"
-protocol = "tcp"
-port = 23
-peers = ["198.51.100.0/24", "2001:db8:1::/64"]
-interfaces = ["eth0", "eth1"]
-reason = "by this interface"
-
-[[allow]]
-id = "SITE-9"
-direction = "egress"
-protocol = "udp"
-port = [20, 123]
-peers = "any"
-interfaces = ["eth1"]
-reason = "by another interface"
 "#;
 
 type Verdict = (Reason, Option<RuleId>);
 
 fn image(listed: bool) -> Result<Image> {
+    let host = format!("{HOST}{EVERY_KIND}");
     let host = if listed {
-        HOST.replace("[baseline]\n", "[baseline]\nethertypes = [\"lldp\", \"0x8892\"]\n")
+        host.replace("[baseline]\n", "[baseline]\nethertypes = [\"lldp\", \"0x8892\"]\n")
     } else {
-        HOST.to_owned()
+        host
     };
     let mut image = policy::image(&host, TICKS_PER_SECOND)?;
     image.settings = image.settings.adopting_until(ADOPTION);
@@ -271,10 +199,6 @@ fn differs_at_the_end(steps: &[Timed], image: &Image, native: bool) -> Result<bo
         differs = user != kernel;
     }
     Ok(differs)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::Zoned;
 use portreeve_common::{
     Direction,
-    switch::{Mode, Posture, Switch},
+    switch::{LAST_GENERATION, Mode, Posture, Switch},
 };
 
 use super::{ControlError, golden, opened::Opened, seeding, start, wanted};
@@ -20,8 +20,6 @@ use crate::{
     policy::{self, Policy, Stage, Stages, stage::Declared},
 };
 
-/// Generations count from 1; beyond the last one they begin again.
-const LAST_GENERATION: u16 = 0x3fff;
 /// A deadline has 32 bits of sixteen ticks (`Switch::until`).
 const LAST_DEADLINE: u64 = (u32::MAX as u64) << 4;
 
@@ -293,9 +291,14 @@ mod tests {
 
     #[test]
     fn a_generation_has_the_other_half_and_a_new_number() {
-        for (last, current, next) in
-            [(0, 0, 1), (1, 1, 2), (7, 6, 9), (0x3fff, 0x3fff, 2), (0x3fff, 0x3ffe, 1), (0x3ffe, 0x3ffd, 2)]
-        {
+        for (last, current, next) in [
+            (0, 0, 1),
+            (1, 1, 2),
+            (7, 6, 9),
+            (LAST_GENERATION, LAST_GENERATION, 2),
+            (LAST_GENERATION, LAST_GENERATION - 1, 1),
+            (LAST_GENERATION - 1, LAST_GENERATION - 2, 2),
+        ] {
             assert_eq!(next_generation(last, current, &BTreeSet::new()), Some(next), "{last} {current}");
             assert_ne!(next % 2, current % 2);
         }
@@ -305,7 +308,12 @@ mod tests {
     #[test]
     fn a_number_that_a_live_flow_has_is_not_used_again() {
         let taken = BTreeSet::from([1, 3, 4]);
-        for (last, current, next) in [(0x3fff, 0x3ffe, 5), (0x3fff, 0x3fff, 2), (2, 2, 5), (2, 3, 6)] {
+        for (last, current, next) in [
+            (LAST_GENERATION, LAST_GENERATION - 1, 5),
+            (LAST_GENERATION, LAST_GENERATION, 2),
+            (2, 2, 5),
+            (2, 3, 6),
+        ] {
             assert_eq!(next_generation(last, current, &taken), Some(next), "{last} {current}");
         }
         let odd = (1..=LAST_GENERATION).filter(|number| number % 2 == 1).collect();

@@ -12,6 +12,7 @@ use portreeve_common::{
     class::{Documented, PeerBucket, Peering},
     clause::Clause,
     names::{KEY_BYTES, NameKey},
+    page::{self as of_pages, HALVES, half},
     settings::Settings,
     switch::Switch,
 };
@@ -20,7 +21,7 @@ pub use self::expected::Expected;
 use self::{
     documented::documented,
     expected::{Patterns, patterns},
-    page::{half, pages, same},
+    page::{pages, same},
 };
 use super::{
     DatapathError, Pins,
@@ -28,12 +29,11 @@ use super::{
 };
 use crate::{crash, image::Image};
 
-/// As in the kernel programs' `maps`.
-const WORDS: usize = 2_048;
-const PEERINGS: usize = 64;
-const BUCKETS: usize = 32;
-const CLAUSES: usize = 64;
-const HALVES: u32 = 2;
+/// Entries of a page.
+const WORDS: usize = of_pages::WORDS as usize;
+const PEERINGS: usize = of_pages::PEERINGS as usize;
+const BUCKETS: usize = of_pages::BUCKETS as usize;
+const CLAUSES: usize = of_pages::CLAUSES as usize;
 
 /// What the programs address directly, as it lies in the kernel.
 pub(super) struct Direct {

@@ -11,6 +11,7 @@ use crate::{
     Address,
     flow::FlowKey,
     names::{KEY_BYTES, NameId, NameKey},
+    page::half,
 };
 
 /// Records of one answer that are read.
@@ -253,7 +254,7 @@ impl Dns {
 pub fn turn<L: Learning>(dns: &mut Dns, learning: &L) {
     let length = dns.hint.length as usize & (KEY_BYTES - 1);
     dns.key.bits = NameKey::WHOLE;
-    dns.key.data[0] = NameKey::half(learning.generation());
+    dns.key.data[0] = half(learning.generation()) as u8;
     for at in 0..KEY_BYTES - 1 {
         dns.key.data[at + 1] = dns.hint.text[length.wrapping_sub(1).wrapping_sub(at) & (KEY_BYTES - 1)];
     }

@@ -55,8 +55,13 @@ fn frames(program: &[bpf_insn]) -> BTreeMap<usize, Frame> {
             // The frame's register is the base of what is written by a store, and of what is read by a load.
             (LOAD, _) if insn.src_reg() == FRAME => i32::from(insn.off),
             (class, _) if STORE.contains(&class) && insn.dst_reg() == FRAME => i32::from(insn.off),
-            (_, Some(next)) if insn.code == COPY && insn.src_reg() == FRAME => {
-                if next.code == ADD && next.dst_reg() == insn.dst_reg() { next.imm } else { 0 }
+            (_, Some(next))
+                if insn.code == COPY
+                    && insn.src_reg() == FRAME
+                    && next.code == ADD
+                    && next.dst_reg() == insn.dst_reg() =>
+            {
+                next.imm
             }
             _ => 0,
         };

@@ -7,18 +7,13 @@ use aya::{
     maps::{Array, MapData, MapError},
 };
 
-use super::{
-    super::{DatapathError, map::failed},
-    HALVES,
-};
+use portreeve_common::page::{HALVES, half};
+
+use super::super::{DatapathError, map::failed};
 use crate::crash;
 
 /// Pages by number.
 pub(super) type Pages<V, const N: usize> = BTreeMap<u32, Box<[V; N]>>;
-
-pub(super) const fn half(generation: u16) -> u32 {
-    generation as u32 & (HALVES - 1)
-}
 
 /// A page of a table; what the table doesn't reach is empty.
 fn page<V: Pod + Default, const N: usize>(table: &[V], number: u32) -> [V; N] {

@@ -2,28 +2,33 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod packets;
+mod rules;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,
     time::Instant,
 };
 
-use etherparse::{IpNumber, PacketBuilder};
 use ipnet::IpNet;
 use portreeve::{
     image::{Image, ImageError, Slots, simulation::Simulation},
     policy::{
-        self, Catalogue, Policy, Rule,
-        rule::{Kind, Local, Need, Origin, Peers, Ports, Service},
+        Rule,
+        rule::{Local, Peers, Ports, Service},
     },
 };
 use portreeve_common::{
     Direction, Reason,
     class::{Allows, Class, MAX_LENGTHS},
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*};
 
-const OWN: [&str; 2] = ["192.0.2.10/24", "2001:db8:1::10/64"];
+use self::{
+    packets::{First, first_packet, rule},
+    rules::{bare, compile, numbered, own, plainly, policy_of, syn, tcp},
+};
 
 /// Rule sets, times packets judged by each: 25,600.
 const RULE_SETS: u32 = 400;
@@ -49,171 +54,6 @@ proptest! {
             prop_assert!(decision.passes() == (decision.reason() == Reason::Rule));
         }
     }
-}
-
-/// A packet that begins a flow.
-#[derive(Clone, Debug)]
-struct First {
-    direction: Direction,
-    kind: Carried,
-    remote: IpAddr,
-    source_port: u16,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Carried {
-    Tcp(u16),
-    Udp(u16),
-    Echo,
-    Protocol(u8),
-}
-
-/// The rules one after the other: any peer first, else the longest prefix, else the first rule.
-fn plainly(rules: &[Rule], packet: &First) -> (Reason, Option<String>) {
-    let mut about = Vec::new();
-    for rule in rules {
-        let same_way = rule.direction == packet.direction;
-        let same_service = match (&rule.service, packet.kind) {
-            (Service::Tcp(ports), Carried::Tcp(port)) | (Service::Udp(ports), Carried::Udp(port)) => {
-                ports.destination.iter().any(|range| range.contains(&port))
-            }
-            (Service::Echo, Carried::Echo) => match &rule.peers {
-                Peers::Any => true,
-                Peers::Listed { prefixes, .. } => {
-                    prefixes.iter().any(|net| net.addr().is_ipv4() == packet.remote.is_ipv4())
-                }
-            },
-            (Service::Protocol(number), Carried::Protocol(carried)) => *number == carried,
-            _ => false,
-        };
-        if same_way && same_service {
-            about.push(rule);
-        }
-    }
-    for rule in &about {
-        if rule.peers == Peers::Any {
-            return (Reason::Rule, Some(rule.flow.clone()));
-        }
-    }
-    let mut longest: Option<(u8, &str)> = None;
-    for rule in &about {
-        let Peers::Listed { prefixes, .. } = &rule.peers else { continue };
-        for net in prefixes {
-            if net.contains(&packet.remote) && longest.is_none_or(|(length, _)| net.prefix_len() > length) {
-                longest = Some((net.prefix_len(), &rule.flow));
-            }
-        }
-    }
-    match (longest, about.first(), packet.kind) {
-        (Some((_, flow)), _, _) => (Reason::Rule, Some(flow.to_owned())),
-        (None, Some(first), _) => (Reason::WrongPeer, Some(first.flow.clone())),
-        (None, None, Carried::Protocol(_)) => (Reason::Protocol, None),
-        (None, None, _) => (Reason::NoRule, None),
-    }
-}
-
-impl First {
-    fn frame(&self) -> Vec<u8> {
-        let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-        let builder = match self.remote {
-            IpAddr::V4(remote) => {
-                let ends = ordered(self.direction, Ipv4Addr::new(192, 0, 2, 10), remote);
-                builder.ipv4(ends[0].octets(), ends[1].octets(), 64)
-            }
-            IpAddr::V6(remote) => {
-                let ends = ordered(self.direction, "2001:db8:1::10".parse().unwrap(), remote);
-                builder.ipv6(ends[0].octets(), ends[1].octets(), 64)
-            }
-        };
-        let mut bytes = Vec::new();
-        match self.kind {
-            Carried::Tcp(port) => builder.tcp(self.source_port, port, 1, 1024).syn().write(&mut bytes, &[]),
-            Carried::Udp(port) => builder.udp(self.source_port, port).write(&mut bytes, &[1, 2]),
-            Carried::Echo if self.remote.is_ipv4() => {
-                builder.icmpv4_echo_request(self.source_port, 1).write(&mut bytes, &[])
-            }
-            Carried::Echo => builder.icmpv6_echo_request(self.source_port, 1).write(&mut bytes, &[]),
-            Carried::Protocol(number) => builder.write(&mut bytes, IpNumber(number), &[0; 20]),
-        }
-        .unwrap();
-        bytes
-    }
-}
-
-/// Source and destination.
-fn ordered<A>(direction: Direction, own: A, remote: A) -> [A; 2] {
-    match direction {
-        Direction::Ingress => [remote, own],
-        Direction::Egress => [own, remote],
-    }
-}
-
-fn direction() -> impl Strategy<Value = Direction> {
-    select(Direction::ALL.to_vec())
-}
-
-/// Few, so that rules and packets meet.
-fn port() -> impl Strategy<Value = u16> {
-    select(vec![1, 5, 6, 7, 9, 443, 444, 65_535])
-}
-
-/// Close to one address of each family, so that prefixes overlap.
-fn remote() -> impl Strategy<Value = IpAddr> {
-    let v4 = vec(0_u32..27, 0..3).prop_map(|flips| {
-        let bits = flips.iter().fold(0x0a00_0001, |bits, at| bits ^ 1 << at);
-        IpAddr::from(Ipv4Addr::from(bits))
-    });
-    let v6 = vec(0_u32..124, 0..3).prop_map(|flips| {
-        let bits = flips.iter().fold(0x2001_0db8 << 96 | 1, |bits: u128, at| bits ^ 1 << at);
-        IpAddr::from(Ipv6Addr::from(bits))
-    });
-    prop_oneof![v4, v6]
-}
-
-fn prefix() -> impl Strategy<Value = IpNet> {
-    let lengths = vec![0, 1, 3, 16, 32, 33, 48, 52, 56, 60, 64, 112, 120, 124, 126, 127, 128];
-    (remote(), 0_u8..=32, select(lengths)).prop_map(|(address, short, long)| {
-        IpNet::new(address, if address.is_ipv4() { short } else { long }).unwrap().trunc()
-    })
-}
-
-fn peers() -> impl Strategy<Value = Peers> {
-    let listed = vec(prefix(), 1..7).prop_map(|prefixes| Peers::Listed { prefixes, names: Vec::new() });
-    prop_oneof![1 => Just(Peers::Any), 9 => listed]
-}
-
-fn service() -> impl Strategy<Value = Service> {
-    let ports = || {
-        vec((port(), port()), 1..3).prop_map(|ends| {
-            let ranges = ends.into_iter().map(|(a, b)| a.min(b)..=a.max(b)).collect();
-            Ports { destination: policy::ports::PortSet::new(ranges).ranges().to_vec(), source: None }
-        })
-    };
-    prop_oneof![
-        4 => ports().prop_map(Service::Tcp),
-        2 => ports().prop_map(Service::Udp),
-        2 => Just(Service::Echo),
-        1 => select(vec![47, 132]).prop_map(Service::Protocol),
-    ]
-}
-
-fn rule() -> impl Strategy<Value = Rule> {
-    (direction(), service(), peers()).prop_map(|(direction, service, peers)| bare(direction, service, peers))
-}
-
-fn first_packet() -> impl Strategy<Value = First> {
-    let kind = prop_oneof![
-        4 => port().prop_map(Carried::Tcp),
-        2 => port().prop_map(Carried::Udp),
-        2 => Just(Carried::Echo),
-        1 => select(vec![47, 50, 132]).prop_map(Carried::Protocol),
-    ];
-    (direction(), kind, remote(), 30_000_u16..).prop_map(|(direction, kind, remote, source_port)| First {
-        direction,
-        kind,
-        remote,
-        source_port,
-    })
 }
 
 #[test]
@@ -417,60 +257,4 @@ fn assert_judged(simulation: &Simulation, rules: &[Rule], packet: &First) {
     let flow = decision.rule().and_then(|slot| simulation.image().flow(slot));
     let judged = (decision.reason(), flow.map(|flow| flow.flow.clone()));
     assert_eq!(judged, plainly(rules, packet), "{packet:?}");
-}
-
-fn syn(port: u16, remote: IpAddr) -> First {
-    First { direction: Direction::Ingress, kind: Carried::Tcp(port), remote, source_port: 40_000 }
-}
-
-fn tcp(port: u16, nets: &[IpNet]) -> Rule {
-    let service = Service::Tcp(Ports { destination: vec![port..=port], source: None });
-    bare(Direction::Ingress, service, Peers::Listed { prefixes: nets.to_vec(), names: Vec::new() })
-}
-
-fn bare(direction: Direction, service: Service, peers: Peers) -> Rule {
-    Rule {
-        flow: String::new(),
-        aliases: Vec::new(),
-        role: "site".into(),
-        direction,
-        service,
-        local: Local::Own,
-        peers,
-        interfaces: Vec::new(),
-        control_port: None,
-        origin: Origin {
-            pack: "site".into(),
-            document: String::new(),
-            row: String::new(),
-            purpose: String::new(),
-            kind: Kind::Site,
-            need: Need::Optional,
-        },
-        why: String::new(),
-    }
-}
-
-/// Each rule is a flow of its own.
-fn numbered(mut rules: Vec<Rule>) -> Vec<Rule> {
-    rules.iter_mut().enumerate().for_each(|(n, rule)| rule.flow = format!("F{n}"));
-    rules
-}
-
-fn own() -> Vec<IpNet> {
-    OWN.map(|net| net.parse().unwrap()).to_vec()
-}
-
-fn compile(rules: &[Rule]) -> Result<Image, ImageError> {
-    Image::compile(&policy_of(rules), &own(), &mut Slots::default(), 250)
-}
-
-/// A policy of exactly these rules.
-fn policy_of(rules: &[Rule]) -> Policy {
-    const HOST: &str = "[[allow]]\nid = \"S\"\ndirection = \"egress\"\nprotocol = \"tcp\"\nport = 1\n\
-                        peers = \"any\"\nreason = \"none\"\n";
-    let catalogue = Catalogue::built_in().unwrap();
-    let mut policy = policy::compile("host.toml", HOST, &catalogue, "2026-11-21".parse().unwrap()).unwrap();
-    policy.rules = rules.to_vec();
-    policy
 }
