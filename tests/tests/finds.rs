@@ -203,3 +203,62 @@ fn discovery_comes_whole() {
         (6, query().payload([0; 64]).fragment(8, false, 9), Reason::Fragment),
     ]);
 }
+
+const PSH: u8 = 8;
+const DAY: u64 = 86_400_000;
+
+fn data(frame: Frame) -> Frame {
+    frame.payload(vec![0; 100])
+}
+
+/// A reset within 64 KiB of what the host had acknowledged counted, though its receiver ignores all but the exact one; and
+/// of a connection that was not seen to begin, one within 64 KiB of 0.
+#[test]
+fn a_reset_that_its_receiver_ignores_closes_nothing() {
+    let [us, them] = [0x1000_0000, 0x2000_0000];
+    for off in [1, 65_000, 70_000, u32::MAX] {
+        check(&[
+            (0, there(SYN, us, 0), Reason::Rule),
+            (1, back(SYN | ACK, them, us + 1), Reason::Established),
+            (2, there(ACK, us + 1, them + 1), Reason::Established),
+            (3, there(RST, (us + 1).wrapping_add(off), 0), Reason::Established),
+            (3_600_000, there(ACK, us + 1, them + 1), Reason::Established),
+            // The host's own it means.
+            (3_600_001, back(RST, them + 9, 0), Reason::Established),
+            (3_660_002, there(ACK, us + 1, them + 1), Reason::NoState),
+        ]);
+    }
+    check_adopting(
+        10,
+        &[
+            (0, there(ACK, us, them), Reason::Adopted),
+            (1, there(RST, 0, 0), Reason::Established),
+            (2, back(ACK, them, us), Reason::Established),
+            (3, there(RST, 0, 0), Reason::Established),
+            (3_600_000, there(ACK, us, them), Reason::Established),
+        ],
+    );
+}
+
+/// One of 65,537 acknowledgments completed a handshake, so a forged source could by trying; it takes the very one, or that
+/// of data which the server has really sent behind its SYN-ACK.
+#[test]
+fn a_handshake_is_complete_with_the_very_acknowledgment() {
+    let [us, them] = [0x1000_0000, 0x2000_0000];
+    let opens =
+        [(0, there(SYN, us, 0), Reason::Rule), (1, back(SYN | ACK, them, us + 1), Reason::Established)];
+    for off in [1, 100, 65_536, u32::MAX] {
+        let guess = there(ACK, us + 1, (them + 1).wrapping_add(off));
+        check(&[opens.to_vec(), vec![(2, guess, Reason::NoState)]].concat());
+    }
+    let early = data(back(PSH | ACK, them + 1, us + 1));
+    let goes_on = (DAY - 10, there(ACK, us + 1, them + 101), Reason::Established);
+    for first in [them + 1, them + 101] {
+        let lines = vec![
+            (2, early.clone(), Reason::Established),
+            (3, there(ACK, us + 1, first), Reason::Established),
+            goes_on.clone(),
+        ];
+        check(&[opens.to_vec(), lines].concat());
+    }
+}
