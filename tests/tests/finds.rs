@@ -223,11 +223,23 @@ fn a_reset_that_its_receiver_ignores_closes_nothing() {
             (2, there(ACK, us + 1, them + 1), Reason::Established),
             (3, there(RST, (us + 1).wrapping_add(off), 0), Reason::Established),
             (3_600_000, there(ACK, us + 1, them + 1), Reason::Established),
+            // Then the host acknowledges what was on its way, but not all of it.
+            (3_600_000, back(ACK, them + 1, us + 50), Reason::Established),
             // The host's own it means.
             (3_600_001, back(RST, them + 9, 0), Reason::Established),
             (3_660_002, there(ACK, us + 1, them + 1), Reason::NoState),
         ]);
     }
+    // Data is on its way when the reset comes, and is acknowledged behind it.
+    check(&[
+        (0, there(SYN, us, 0), Reason::Rule),
+        (1, back(SYN | ACK, them, us + 1), Reason::Established),
+        (2, there(ACK, us + 1, them + 1), Reason::Established),
+        (3, data(there(PSH | ACK, us + 1, them + 1)), Reason::Established),
+        (3, there(RST, us + 101, 0), Reason::Established),
+        (4, back(ACK, them + 1, us + 101), Reason::Established),
+        (60_005, there(ACK, us + 101, them + 1), Reason::NoState),
+    ]);
     check_adopting(
         10,
         &[

@@ -117,3 +117,41 @@ fn callers_of_an_observed_ingress_are_answered() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_host_file_says_so_from_the_start() -> Result<()> {
+    for (hook, enforced) in [("xdp", "ingress"), ("tc", "egress")] {
+        let gateway = Gateway::build(hook, TRAFFIC)?;
+        let _called = serve(&gateway.operator)?;
+        let (calls_out, calls_in) = (
+            stream(&gateway.edge, &format!("{OPERATOR}:{CALLED}"))?,
+            stream(&gateway.intruder, &format!("{EDGE}:{B}"))?,
+        );
+        wait_for("both are connected", PATIENCE, || {
+            let listed = gateway.edge.run(["ss", "-Htn", "state", "established"])?.ok()?;
+            Ok(listed.stdout.lines().count() == 4)
+        })?;
+        let text = gateway.policy("observe", &PORTS[..1]);
+        let text = text.replace(&format!("{enforced} = \"observe\""), &format!("{enforced} = \"enforce\""));
+        let file = gateway.file("host.toml", &text)?;
+        let plan = gateway.json(&["plan", &file.to_string_lossy()])?;
+        let cuts = plan["cuts"].as_array().context("no cuts")?;
+        ensure!(cuts.len() == 2 && cuts.iter().all(|cut| cut["direction"] == enforced), "{hook}: {plan}");
+        gateway.apply(&file, &[])?.ok()?;
+        let ways = [("egress", CALLED, calls_out), ("ingress", B, calls_in)];
+        for (direction, port, stream) in ways {
+            if direction == enforced {
+                wait_for("it is dropped", PATIENCE, || Ok(drops(&gateway, direction, port)?.0 > 0))?;
+                ensure!(!report(stream)?.flawless(), "{hook}: a {direction} connection went on");
+            } else {
+                let then = drops(&gateway, direction, port)?;
+                wait_for("it goes on", PATIENCE, || Ok(drops(&gateway, direction, port)?.1 > then.1 + 100))?;
+                let report = report(stream)?;
+                ensure!(report.flawless(), "{hook}: {direction} {report:?}");
+            }
+        }
+        // Another policy, rehearsed under the same modes.
+        gateway.apply(&gateway.file("more.toml", &text.replace("port = 4431", "port = 4433"))?, &[])?.ok()?;
+    }
+    Ok(())
+}

@@ -43,6 +43,9 @@ use crate::{
 /// Exit code of a command that could not do its work, and of `check` when it found errors.
 pub const FAILED: u8 = 2;
 
+/// Exit code of a command that has done its work, and has seen something that is not as it should be.
+pub const SEEN: u8 = 1;
+
 /// Exit code of `run` where there is no policy that could be made current: another try changes nothing.
 pub const NO_POLICY: u8 = 3;
 

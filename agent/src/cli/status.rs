@@ -10,7 +10,7 @@ use portreeve_common::Direction;
 use serde::Serialize;
 
 pub use self::names::{AddressJson, NameJson, NamesJson};
-use super::{CliResult, Global, output, running};
+use super::{CliResult, Global, SEEN, output, running};
 use crate::{
     control::View,
     datapath::{attach::Cover, reading::Happenings, verify::Standing},
@@ -115,7 +115,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> CliResult {
         output::print(&text(&status))?;
     }
     let good = status.interfaces.iter().all(|row| row.state.is_good());
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(SEEN) })
 }
 
 fn gather(view: &View) -> Result<StatusJson, crate::control::ControlError> {

@@ -88,12 +88,13 @@ pub(super) fn make_current(
     }
     let current = opened.posture();
     let [ingress, egress] = modes(opened, policy, current);
+    // Before the window opens: that remembers that something is enforced.
+    let seeds = seeding::is_due(opened, current, Posture::new(0, ingress, egress));
     let mut tables = Tables::from(&image);
     tables.settings = tables.settings.adopting_until(window(opened, policy, current, [ingress, egress])?);
     let same = current.generation() != 0 && opened.maps.holds(current.generation(), &tables)?;
     let generation = if same { current.generation() } else { next(opened, current.generation())? };
     let next = Posture::new(generation, ingress, egress);
-    let seeds = seeding::is_due(opened, current, next);
     let switch = switch(opened, current, next, confirm_within)?;
     let record = Generation {
         host: policy.report.source.text.clone(),

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     datapath::{names::Names, state::Established},
-    image::{Image, Slots, simulation::Simulation},
+    image::{Image, Slots, TIMELESS, simulation::Simulation},
     instance::Instance,
     policy::{self, Catalogue, Policy, Rule, Stage, Stages},
 };
@@ -229,9 +229,7 @@ fn judged(
     learned: &[LearnedName],
     flows: &[(portreeve_common::flow::FlowKey, Direction)],
 ) -> Result<Vec<Cut>, ControlError> {
-    // Of any rate: no time is asked for.
-    const TICKS_PER_SECOND: u64 = 1;
-    let judge = Simulation::new(Image::compile(policy, protected, &mut slots, TICKS_PER_SECOND)?);
+    let judge = Simulation::new(Image::compile(policy, protected, &mut slots, TIMELESS)?);
     judge.remember(learned);
     let ours = |address: Address| protected.iter().any(|net| Address::from(net.addr()) == address);
     let connections = connections::all(flows).map_err(ControlError::Sockets)?;

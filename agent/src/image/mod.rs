@@ -51,6 +51,9 @@ use crate::policy::{
     rule::{Local, Rule},
 };
 
+/// Ticks a second of an image that no clock is held against.
+pub const TIMELESS: u64 = 1;
+
 /// One generation's tables, in plain vectors.
 #[derive(Clone, Debug)]
 pub struct Image {

@@ -64,9 +64,13 @@ fn responder<T: Tables>(
 ) -> Result<(), Decision> {
     if headers.has(flags::SYN) {
         let (caller, expected) = (state.began(), headers.sequence.wrapping_add(1));
-        // What it accepts next tells a credible reset of the caller's, before it says anything else.
-        let state = state.acknowledging(caller.opposite(), headers.acknowledgement).early(headers.data);
-        tables.begin(key, state.answered().acknowledging(caller, expected).at(tables.now()));
+        let state = match caller {
+            // What the host accepts next tells a credible reset of the caller's, before it says anything else.
+            Direction::Ingress => state.acknowledging(Direction::Egress, headers.acknowledgement),
+            Direction::Egress => state,
+        };
+        let state = state.early(headers.data).answered().acknowledging(caller, expected);
+        tables.begin(key, state.at(tables.now()));
         return Ok(());
     }
     if headers.has(flags::RST) {
@@ -134,9 +138,9 @@ fn advance(state: FlowState, headers: &Headers, direction: Direction) -> FlowSta
     goes_on(state, headers.flags, || headers.sequence, headers.acknowledgement, direction)
 }
 
-/// Keeps acknowledgements, so that only a reset that its receiver would take counts as one: the host's own, and from
-/// outside one that stands exactly where the host has acknowledged to (RFC 5961, section 3). Any other one its receiver
-/// ignores, or asks about; one that was true all the same leaves an entry that its idle limit ends.
+/// Keeps what the host acknowledges, so that only a reset that its receiver would take counts as one: the host's own, and from
+/// outside one that stands exactly where the host has acknowledged to (RFC 5961, section 3), or does so with its next packet.
+/// Any other one its receiver ignores, or asks about; one that was true all the same leaves an entry that its idle limit ends.
 #[inline(always)]
 pub(crate) fn goes_on(
     state: FlowState,
@@ -146,18 +150,30 @@ pub(crate) fn goes_on(
     direction: Direction,
 ) -> FlowState {
     if all & flags::RST != 0 {
-        let credible = match direction {
-            Direction::Egress => true,
+        return match direction {
+            Direction::Egress => state.reset(true),
             Direction::Ingress => {
-                let expected = state.acknowledged(Direction::Egress);
+                let at = sequence();
                 // 0: of a connection that was not seen to begin, what the host has acknowledged is not known yet.
-                expected != 0 && sequence() == expected
+                let credible = at != 0 && at == state.acknowledged(Direction::Egress);
+                if credible {
+                    state.reset(true).resetting(at)
+                } else if state.is_reset() {
+                    state
+                } else {
+                    state.resetting(at)
+                }
             }
         };
-        return if credible { state.reset(true) } else { state };
     }
-    // Every other packet of a connection acknowledges.
-    let state = state.reset(false).acknowledging(direction, acknowledgement);
+    // Every other packet of a connection acknowledges; who sends one has not reset it.
+    let state = match direction {
+        Direction::Egress => {
+            let reset = acknowledgement != 0 && acknowledgement == state.resets_at();
+            state.reset(reset).acknowledging(Direction::Egress, acknowledgement)
+        }
+        Direction::Ingress => state.reset(false).resetting(0),
+    };
     if all & flags::FIN != 0 { state.finished(direction) } else { state }
 }
 

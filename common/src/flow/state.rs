@@ -28,8 +28,9 @@ mod mark {
 
 /// What is remembered of a flow.
 ///
-/// Three words: the tick of its last packet; the last acknowledgement of the remote end in the lower half and of
-/// the host in the upper; then the rule in bits 0 to 15, the generation in bits 16 to 31, the marks from bit 32 and
+/// Three words: the tick of its last packet; the host's last acknowledgement in the upper half and in the lower where the
+/// remote end's last reset stands, 0 if it went on (until the handshake is complete, the caller's half has what it must
+/// acknowledge); then the rule in bits 0 to 15, the generation in bits 16 to 31, the marks from bit 32 and
 /// the kind of its idle limit from bit 40.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,11 +206,25 @@ impl FlowState {
         self
     }
 
-    /// The last acknowledgement of the end that sends in `direction`.
+    /// The last acknowledgement of the end that sends in `direction`; of a complete connection the host's alone is kept.
     #[inline(always)]
     #[must_use]
     pub const fn acknowledged(&self, direction: Direction) -> u32 {
         (self.acknowledged >> (direction.index() * 32)) as u32
+    }
+
+    /// The remote end's last packet is a reset, whose sequence number this is; 0 for any other packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn resetting(self, number: u32) -> Self {
+        self.acknowledging(Direction::Ingress, number)
+    }
+
+    /// As above.
+    #[inline(always)]
+    #[must_use]
+    pub const fn resets_at(&self) -> u32 {
+        self.acknowledged(Direction::Ingress)
     }
 
     /// The end that sends in `direction` has sent its FIN.
@@ -228,6 +243,13 @@ impl FlowState {
     pub const fn reset(mut self, reset: bool) -> Self {
         self.standing = if reset { self.standing | mark::RESET } else { self.standing & !mark::RESET };
         self
+    }
+
+    /// Whether it was.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_reset(&self) -> bool {
+        self.is(mark::RESET)
     }
 
     /// Both ends have finished.

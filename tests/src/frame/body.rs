@@ -59,7 +59,7 @@ impl Body {
         const LETTERS: &str = "FSRPAUEC";
         let bit = |letter| LETTERS.find(letter).unwrap_or_else(|| panic!("`{letter}` is not a TCP flag"));
         let flags = flags.chars().fold(0, |bits, letter| bits | 1 << bit(letter));
-        Self::Tcp { flags, sequence: 1000, acknowledgment: if flags & ACK == 0 { 0 } else { 2000 } }
+        Self::Tcp { flags, sequence: 1000, acknowledgment: if flags & ACK == 0 { 0 } else { 1001 } }
     }
 
     /// The IP protocol number; 59 (no next header) where the frame holds no IP.

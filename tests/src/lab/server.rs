@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -129,12 +129,6 @@ impl Server {
     /// The log can't be read.
     pub fn log(&self) -> Result<String> {
         fs::read_to_string(&self.log).with_context(|| format!("can't read {}", self.log.display()))
-    }
-
-    /// Where it writes.
-    #[must_use]
-    pub fn log_path(&self) -> &Path {
-        &self.log
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) enum Phase {
 pub(super) struct Talk {
     /// The last number that the host has acknowledged, so the next that it accepts.
     pub(super) accepts: Option<u32>,
+    /// Where the remote end's reset stands, while that is its last word.
+    pub(super) resets: Option<u32>,
     /// Which ends have sent a FIN.
     pub(super) finished: PerEnd<bool>,
     /// The last word was a reset that its receiver believes.
@@ -94,12 +96,18 @@ impl Talk {
     pub(super) fn hears(&mut self, direction: Direction, flags: u8, sequence: u32, acknowledgment: u32) {
         if flags & flag::RST != 0 {
             // The host's own is one; a stranger's would have to know what the host has acknowledged.
-            self.reset |= direction == Direction::Egress || self.accepts == Some(sequence);
+            let believed = direction == Direction::Egress || self.accepts == Some(sequence);
+            if direction == Direction::Ingress && (believed || !self.reset) {
+                self.resets = Some(sequence);
+            }
+            self.reset |= believed;
             return;
         }
-        self.reset = false;
-        if direction == Direction::Egress {
-            self.accepts = Some(acknowledgment);
+        // What was on its way when the reset came is acknowledged after it.
+        self.reset = direction == Direction::Egress && self.resets == Some(acknowledgment);
+        match direction {
+            Direction::Egress => self.accepts = Some(acknowledgment),
+            Direction::Ingress => self.resets = None,
         }
         if flags & flag::FIN != 0 {
             self.finished.set(direction, true);

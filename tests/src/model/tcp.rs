@@ -43,8 +43,8 @@ impl Model {
     /// A SYN begins a connection, or knocks at one that lives on without noticing.
     fn opens(&mut self, ends: Ends, direction: Direction) -> Result<Judged, Judged> {
         let asked = self.ask(&ends, direction, Peer::New);
-        if asked.is_err() && !self.observes_alone(direction) {
-            return Err(asked.err().expect("an error"));
+        if let (Err(refusal), false) = (&asked, self.observes_alone(direction)) {
+            return Err(refusal.clone());
         }
         if let Some(flow) = self.live(&ends) {
             let over = matches!(&flow.phase, Phase::Live(talk) if talk.is_finished());

@@ -13,12 +13,9 @@ use serde::Serialize;
 use super::{CliResult, FAILED, Global, output};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
-    image::{Deferred, Image, Slots},
+    image::{Deferred, Image, Slots, TIMELESS},
     policy::{self, Policy},
 };
-
-/// What the limits of a policy that is only checked are counted in.
-const TICKS_PER_SECOND: u64 = 1;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -94,7 +91,7 @@ fn check(global: &Global, host: &Path, json: bool) -> CliResult {
 /// The policy if its tables can be laid out, and what they don't carry.
 fn laid_out(mut policy: Policy) -> (Result<Policy, Box<Report>>, Vec<Deferred>) {
     // The host's own addresses take a few places of the peer table: `explain` and `run` need them, a check doesn't.
-    match Image::compile(&policy, &[], &mut Slots::default(), TICKS_PER_SECOND) {
+    match Image::compile(&policy, &[], &mut Slots::default(), TIMELESS) {
         Ok(image) => (Ok(policy), image.deferred),
         Err(error) => {
             policy.report.whole(Severity::Error, error.to_string(), error.advice());

@@ -8,14 +8,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CliError, CliResult, Global, output, running, status::seconds};
+use super::{CliError, CliResult, Global, SEEN, output, running, status::seconds};
 use crate::{
     control::View,
     drift::{self, Finding, Idle, Seen},
 };
-
-/// Exit code when there is drift.
-const DRIFT: u8 = 1;
 
 /// Arguments of `drift`.
 #[derive(Debug, Args)]
@@ -62,7 +59,7 @@ pub fn run(global: &Global, args: &DriftArgs) -> CliResult {
     } else {
         output::print(&text(&drift))?;
     }
-    Ok(if drift.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DRIFT) })
+    Ok(if drift.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SEEN) })
 }
 
 fn gather(view: &View) -> Result<DriftJson, CliError> {

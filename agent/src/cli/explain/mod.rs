@@ -20,18 +20,13 @@ use serde::Serialize;
 pub use self::packet::PacketError;
 use self::{nearest::Nearest, packet::Packet};
 use super::{
-    CliResult, FAILED, Global, output,
+    CliResult, FAILED, Global, SEEN, output,
     protected::{interfaces, protected},
 };
 use crate::{
-    image::{Image, Slots, simulation::Simulation},
+    image::{Image, Slots, TIMELESS, simulation::Simulation},
     policy::{self, Policy, Rule, rule::Origin},
 };
-
-/// Exit code of a packet that is dropped.
-const DROPPED: u8 = 1;
-/// One packet has no need of a clock.
-const TICKS_PER_SECOND: u64 = 1;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -108,7 +103,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
     let protected = protected(&policy.host)?;
     let own: Vec<IpAddr> = protected.iter().map(IpNet::addr).collect();
     let mut slots = Slots::default();
-    let image = Image::compile(&policy, &protected, &mut slots, TICKS_PER_SECOND)?;
+    let image = Image::compile(&policy, &protected, &mut slots, TIMELESS)?;
     let mut simulation = Simulation::new(image);
     simulation.set_interfaces(interfaces(&policy.host, &slots, args.interface.as_deref())?);
     let names = packet::names(&args.packet, &policy.host.names);
@@ -125,7 +120,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> CliResult {
     } else {
         output::print(&text(&explained))?;
     }
-    Ok(if explained.verdict == "pass" { ExitCode::SUCCESS } else { ExitCode::from(DROPPED) })
+    Ok(if explained.verdict == "pass" { ExitCode::SUCCESS } else { ExitCode::from(SEEN) })
 }
 
 /// What a name is taken to resolve to: an address that no host has (RFC 7600, RFC 6666).
