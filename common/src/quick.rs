@@ -132,7 +132,8 @@ impl StartTransport {
 }
 
 /// What becomes of a packet. Each outcome is named where it arises, so that the kernel programs know it when they
-/// are compiled.
+/// are compiled. A refusal is not for the short way to say where its direction alone is observed, since it begins a flow
+/// then: see [`Posture::observes_alone`](crate::switch::Posture::observes_alone).
 pub trait Outcomes {
     /// What it comes to.
     type Out;
@@ -201,10 +202,6 @@ impl<E: Ends> Plain<E> {
     /// Why the packet may not begin a flow; that it may is not for the short way to say.
     #[inline(always)]
     fn refusal<T: Tables, O: Outcomes>(&self, direction: Direction, tables: &T, outcomes: &O) -> O::Out {
-        // What is refused is remembered: see `decide`.
-        if tables.posture().observes_alone(direction) {
-            return outcomes.unsaid();
-        }
         if !tables.documents(direction, self.transport, self.number()) {
             return outcomes.no_rule(self);
         }

@@ -87,6 +87,8 @@ impl<F: Frame> Counting<'_, F> {
     fn refused<E: Ends>(&self, plain: &Plain<E>, reason: Reason, nearest: Option<RuleId>) -> Option<u64> {
         match self.posture.mode(self.direction) {
             Mode::Enforce => self.refused_in::<ENFORCE, E>(plain, reason, nearest),
+            // Only here: who enforces pays nothing for it.
+            Mode::Observe if self.posture.observes_alone(self.direction) => self.unsaid(),
             Mode::Observe => self.refused_in::<OBSERVE, E>(plain, reason, nearest),
         }
     }

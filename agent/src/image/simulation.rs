@@ -158,12 +158,16 @@ impl Simulation {
 
     /// The same by the short way where that decides, as the kernel programs do it.
     pub fn judge_quickly<P: Packet + ?Sized>(&self, packet: &P, direction: Direction) -> Decision {
-        quick::judge(packet, direction, self, &Said).unwrap_or_else(|| self.judge(packet, direction))
+        let said = Said { refuses: !self.posture().observes_alone(direction) };
+        quick::judge(packet, direction, self, &said).unwrap_or_else(|| self.judge(packet, direction))
     }
 }
 
 /// What the short way says, as the long way would say it.
-struct Said;
+struct Said {
+    /// Whether it may say that a packet is refused.
+    refuses: bool,
+}
 
 impl Outcomes for Said {
     type Out = Option<Decision>;
@@ -173,15 +177,15 @@ impl Outcomes for Said {
     }
 
     fn no_rule<E: Ends>(&self, _plain: &Plain<E>) -> Self::Out {
-        Some(Decision::plain(Reason::NoRule))
+        self.refuses.then_some(Decision::plain(Reason::NoRule))
     }
 
     fn wrong_peer<E: Ends>(&self, _plain: &Plain<E>, nearest: RuleId) -> Self::Out {
-        Some(Decision::under(Reason::WrongPeer, nearest))
+        self.refuses.then_some(Decision::under(Reason::WrongPeer, nearest))
     }
 
     fn no_state<E: Ends>(&self, _plain: &Plain<E>) -> Self::Out {
-        Some(Decision::plain(Reason::NoState))
+        self.refuses.then_some(Decision::plain(Reason::NoState))
     }
 
     fn unsaid(&self) -> Self::Out {
